@@ -1,0 +1,3 @@
+"""rotator keeps the image pull Secrets of a Kubernetes cluster fresh, in place."""
+
+__version__ = "0.1.0"
