@@ -265,3 +265,19 @@ class Plan:
 
     changes: tuple[Change, ...]
     mints: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredSecret:
+    """A pull secret as it is to be: what one server-side apply sends.
+
+    `uid` and `resource_version` are preconditions, those of the record that `text` was merged from; both None: create.
+    """
+
+    namespace: str
+    name: str
+    text: SecretText
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    uid: str | None = None
+    resource_version: str | None = None
