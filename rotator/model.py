@@ -236,12 +236,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The cluster as it was read: namespaces by name, Secrets and ServiceAccounts by namespace and name."""
+    """The cluster as it was read: namespaces by name, Secrets and ServiceAccounts by namespace and name.
+
+    `only` is the one namespace that was read, None where all were.
+    """
 
     namespaces: Mapping[str, NamespaceRecord]
     secrets: Mapping[tuple[str, str], SecretRecord]
     service_accounts: Mapping[tuple[str, str], ServiceAccountRecord]
     gaps: tuple[Gap, ...] = ()
+    only: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +261,12 @@ class Change:
     message: str
     action: Action = Action.NOTHING
     needs: frozenset[str] = frozenset()
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether only a person can put this right."""
+        unattached = self.state is State.REFERENCE_MISSING and self.action is Action.NOTHING
+        return self.state in PROBLEMS or unattached
 
 
 @dataclass(frozen=True, slots=True)

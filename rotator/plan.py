@@ -1,0 +1,287 @@
+"""Snapshot + configuration + credentials held + now -> Changes. Pure: it decides everything and does nothing.
+
+One Secret is judged by a chain of small checks: the first that objects gives the state, the message and the action.
+`CHECKS` is the table of contents. The same chain judges one Secret again after a conflict (`judge_secret`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from rotator import annotations, dockerconfig, renewal, selection
+from rotator.annotations import Note
+from rotator.config import Config, PullSecret
+from rotator.errors import DockerConfigError
+from rotator.model import (
+    PENDING,
+    PROBLEMS,
+    SECRET_TYPE,
+    Action,
+    Change,
+    Credential,
+    Gap,
+    Kind,
+    NamespaceRecord,
+    Plan,
+    SecretRecord,
+    ServiceAccountRecord,
+    Snapshot,
+    State,
+    Subject,
+)
+
+
+def plan(snapshot: Snapshot, config: Config, held: Mapping[str, Credential], now: datetime) -> Plan:
+    """Decide about every object that the configuration means; `held` are the credentials in memory by registry."""
+    changes = [_unreadable(gap) for gap in snapshot.gaps]
+    for pull_secret in config.pull_secrets:
+        changes += _changes(pull_secret, snapshot, config, now)
+    return Plan(tuple(changes), _mints(changes, config, held, now))
+
+
+def judge_secret(
+    pull_secret: PullSecret, namespace: str, record: SecretRecord | None, config: Config, now: datetime
+) -> Change:
+    """Decide about one Secret; None: it does not exist."""
+    subject = Subject(Kind.SECRET, namespace, pull_secret.name)
+    if record is None:
+        needs = frozenset(pull_secret.registries)
+        return Change(subject, pull_secret.name, State.MISSING, "does not exist yet", Action.CREATE, needs)
+    case = _Case(pull_secret, record, config, now)
+    state, message = next(filter(None, (check(case) for check in CHECKS)))
+    if state in PENDING:
+        return Change(subject, pull_secret.name, state, message, Action.UPDATE, case.needs)
+    return Change(subject, pull_secret.name, state, message)
+
+
+# The cases that the checks look at -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One existing Secret, with what the checks ask about it."""
+
+    pull_secret: PullSecret
+    record: SecretRecord
+    config: Config
+    now: datetime
+
+    @cached_property
+    def registry_of(self) -> dict[str, str]:
+        """The registry of each host that this pull secret is to have."""
+        return selection.hosts(self.pull_secret, self.config)
+
+    @cached_property
+    def notes(self) -> dict[str, Note]:
+        return annotations.read(self.record.annotations)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """What stands under each key now. Raises DockerConfigError."""
+        return dockerconfig.digests(self.record.text, tuple(self.registry_of)) if self.record.text else {}
+
+    @cached_property
+    def states(self) -> dict[str, State]:
+        """The state of each host's entry."""
+        return {host: self._state(host, registry) for host, registry in self.registry_of.items()}
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The registries whose entries are not up to date: one write serves them all."""
+        return frozenset(self.registry_of[host] for host, state in self.states.items() if state in PENDING)
+
+    def hosts_in(self, state: State) -> str:
+        """The hosts whose entry is in this state, for a message; empty where there are none."""
+        hosts = [host for host, found in self.states.items() if found is state]
+        shown, more = ", ".join(hosts[:2]), len(hosts) - 2
+        return f"{shown} and {more} more" if more > 0 else shown
+
+    def _state(self, host: str, registry: str) -> State:
+        note = self.notes.get(host)
+        spellings = [key for key in self.digests if dockerconfig.names_host(key, host)]
+        if not spellings:
+            return State.INCOMPLETE
+        if spellings != [host] or note is None or note.registry != registry or note.digest != self.digests[host]:
+            return State.DRIFTED
+        if not note.believable(self.now):
+            return State.DRIFTED
+        if note.expires_at <= self.now:
+            return State.EXPIRED
+        due = renewal.is_due(note.issued_at, note.expires_at, self.config.renewal.at, self.now)
+        return State.DUE if due else State.UP_TO_DATE
+
+
+# The checks, in the order in which they object -----------------------------------------------------------------------
+
+Finding = tuple[State, str]
+
+
+def _foreign(case: _Case) -> Finding | None:
+    if annotations.is_ours(case.record) or case.pull_secret.adopt:
+        return None
+    return (
+        State.FOREIGN,
+        "somebody else made it; set adopt: true on the pull secret, rename that, or delete this Secret",
+    )
+
+
+def _wrong_type(case: _Case) -> Finding | None:
+    if case.record.type == SECRET_TYPE:
+        return None
+    remedy = "a type cannot be changed: delete this Secret and rotator makes it anew, or rename the pull secret"
+    return State.WRONG_TYPE, f"its type is {case.record.type}, not {SECRET_TYPE}; {remedy}"
+
+
+def _immutable(case: _Case) -> Finding | None:
+    if not case.record.immutable:
+        return None
+    return State.IMMUTABLE, "it is immutable and cannot be renewed; delete it and rotator makes it anew"
+
+
+def _malformed(case: _Case) -> Finding | None:
+    try:
+        _ = case.digests
+    except DockerConfigError as error:
+        remedy = "repair it, or delete this Secret and rotator makes it anew"
+        return State.MALFORMED, f"{error.message}, which fails every private pull of its Pods; {remedy}"
+    return None
+
+
+def _drifted(case: _Case) -> Finding | None:
+    hosts = case.hosts_in(State.DRIFTED)
+    return (State.DRIFTED, f"the entry for {hosts} is not as rotator wrote it; it is written anew") if hosts else None
+
+
+def _expired(case: _Case) -> Finding | None:
+    hosts = case.hosts_in(State.EXPIRED)
+    return (State.EXPIRED, f"the credential for {hosts} has expired") if hosts else None
+
+
+def _incomplete(case: _Case) -> Finding | None:
+    hosts = case.hosts_in(State.INCOMPLETE)
+    return (State.INCOMPLETE, f"it has no entry for {hosts} yet") if hosts else None
+
+
+def _due(case: _Case) -> Finding | None:
+    hosts = case.hosts_in(State.DUE)
+    return (State.DUE, f"the credential for {hosts} is due for renewal") if hosts else None
+
+
+def _up_to_date(case: _Case) -> Finding:
+    until = min(case.notes[host].expires_at for host in case.registry_of)
+    return State.UP_TO_DATE, f"valid until {annotations.stamp(until)}"
+
+
+CHECKS: tuple[Callable[[_Case], Finding | None], ...] = (
+    _foreign,
+    _wrong_type,
+    _immutable,
+    _malformed,
+    _drifted,
+    _expired,
+    _incomplete,
+    _due,
+    _up_to_date,
+)
+
+
+# Everything that one pull secret means -------------------------------------------------------------------------------
+
+
+def _changes(pull_secret: PullSecret, snapshot: Snapshot, config: Config, now: datetime) -> Iterator[Change]:
+    yield from _missing_namespaces(pull_secret, snapshot)
+    unread = _Unread(snapshot.gaps)
+    accounts = _by_namespace(snapshot.service_accounts.values())
+    for namespace in snapshot.namespaces.values():
+        if not selection.covers(pull_secret.namespaces, namespace):
+            continue
+        if namespace.terminating:
+            yield _terminating(pull_secret, namespace)
+            continue
+        if unread.has(Kind.SECRET, namespace.name, pull_secret.name):
+            continue
+        record = snapshot.secrets.get((namespace.name, pull_secret.name))
+        secret = judge_secret(pull_secret, namespace.name, record, config, now)
+        yield from _references(pull_secret, namespace.name, accounts.get(namespace.name, []), secret, unread)
+        yield secret
+
+
+def _references(
+    pull_secret: PullSecret, namespace: str, accounts: list[ServiceAccountRecord], secret: Change, unread: "_Unread"
+) -> Iterator[Change]:
+    present = {account.name for account in accounts}
+    for name in selection.literals(pull_secret.service_accounts.names):
+        if name not in present and not unread.has(Kind.SERVICE_ACCOUNT, namespace, name):
+            subject = Subject(Kind.SERVICE_ACCOUNT, namespace, name)
+            message = "does not exist (yet); it is served as soon as it does"
+            yield Change(subject, pull_secret.name, State.SERVICE_ACCOUNT_MISSING, message)
+    for account in accounts:
+        if selection.wants(pull_secret.service_accounts, account):
+            yield _reference(pull_secret, account, secret)
+
+
+def _reference(pull_secret: PullSecret, account: ServiceAccountRecord, secret: Change) -> Change:
+    subject = Subject(Kind.SERVICE_ACCOUNT, account.namespace, account.name)
+    name = pull_secret.name
+    if name in (account.pull_secrets or ()):
+        return Change(subject, name, State.REFERENCED, f"references {name}")
+    if pull_secret.service_accounts.mode == "verify":
+        message = f"does not reference {name}; add it to imagePullSecrets, or set mode: ensure"
+        return Change(subject, name, State.REFERENCE_MISSING, message)
+    # A reference to a Secret that is not ours to repair could only bring its trouble to this ServiceAccount's Pods.
+    if secret.state in PROBLEMS:
+        message = f"does not reference {name}, and will not before that Secret is put right ({secret.state})"
+        return Change(subject, name, State.REFERENCE_MISSING, message)
+    return Change(subject, name, State.REFERENCE_MISSING, f"does not reference {name}; it is attached", Action.ATTACH)
+
+
+def _missing_namespaces(pull_secret: PullSecret, snapshot: Snapshot) -> Iterator[Change]:
+    unread = _Unread(snapshot.gaps)
+    for name in selection.literals(pull_secret.namespaces.names):
+        expected = snapshot.only is None or name == snapshot.only
+        if expected and name not in snapshot.namespaces and not unread.has(Kind.NAMESPACE, name, name):
+            subject = Subject(Kind.NAMESPACE, name, name)
+            message = "does not exist (yet); it is served as soon as it does"
+            yield Change(subject, pull_secret.name, State.NAMESPACE_MISSING, message)
+
+
+def _terminating(pull_secret: PullSecret, namespace: NamespaceRecord) -> Change:
+    subject = Subject(Kind.NAMESPACE, namespace.name, namespace.name)
+    return Change(subject, pull_secret.name, State.TERMINATING, "is being deleted and is left alone")
+
+
+def _by_namespace(accounts: Iterable[ServiceAccountRecord]) -> dict[str, list[ServiceAccountRecord]]:
+    grouped: dict[str, list[ServiceAccountRecord]] = {}
+    for account in accounts:
+        grouped.setdefault(account.namespace, []).append(account)
+    return grouped
+
+
+def _unreadable(gap: Gap) -> Change:
+    return Change(Subject(gap.kind, gap.namespace, gap.name), "", State.UNREADABLE, str(gap.error))
+
+
+class _Unread:
+    """What could not be read, so that it is not taken for absent."""
+
+    def __init__(self, gaps: Iterable[Gap]) -> None:
+        self._gaps = {(gap.kind, gap.namespace, gap.name) for gap in gaps}
+
+    def has(self, kind: Kind, namespace: str, name: str) -> bool:
+        if not self._gaps:
+            return False
+        return any((kind, place, which) in self._gaps for place in (namespace, "*") for which in (name, "*"))
+
+
+def _mints(changes: Iterable[Change], config: Config, held: Mapping[str, Credential], now: datetime) -> dict[str, str]:
+    """The registries to be asked, with the first reason found. A held credential that is not due serves as it is."""
+    mints: dict[str, str] = {}
+    for change in changes:
+        for registry in sorted(change.needs - mints.keys()):
+            credential = held.get(registry)
+            if credential is None:
+                mints[registry] = f"{change.subject} is {change.state}"
+            elif renewal.is_due(credential.issued_at, credential.expires_at, config.renewal.at, now):
+                mints[registry] = f"the credential in hand expires at {annotations.stamp(credential.expires_at)}"
+    return mints
