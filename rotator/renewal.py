@@ -44,6 +44,6 @@ def backoff(failures: int, left: timedelta, retry_after: timedelta | None = None
 
     Doubles from two seconds. The cloud's own Retry-After lengthens it, but neither outlasts a quarter of the life left.
     """
-    doubled = min(FIRST_BACKOFF * 2 ** min(failures - 1, 20), LONGEST_BACKOFF)
+    doubled = min(FIRST_BACKOFF * (1 << min(failures - 1, 20)), LONGEST_BACKOFF)
     bound = left / SHARE_OF_LIFE_LEFT if left > timedelta(0) else LONGEST_OUTAGE_BACKOFF
     return max(min(max(doubled, retry_after or timedelta(0)), bound), SHORTEST_PAUSE)

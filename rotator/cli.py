@@ -1,0 +1,233 @@
+"""The commands. Each reads its options, builds what it needs, and leaves the work to the module of that name.
+
+Exit codes: 0 all well; 1 something failed and the rest was done; 2 configuration or usage; 3 the cluster cannot be
+used.
+"""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce, wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec
+
+import click
+from rich.console import Console
+
+from rotator import __version__, configfile, logs, screens
+from rotator.cluster.client import Cluster
+from rotator.config import Config
+from rotator.errors import RotatorError
+from rotator.providers import provider_for
+from rotator.rotation import Report, Rotation
+from rotator.rotation.passes import WORKERS, utc_now
+
+P = ParamSpec("P")
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0  all well
+  1  something failed, and the rest was done
+  2  the configuration or the command line cannot be used
+  3  the cluster cannot be used
+"""
+
+
+def main() -> None:
+    """The console script. No stack trace is ever the answer to a user's mistake."""
+    logs.install_hooks(_say)
+    try:
+        cli.main(prog_name="rotator", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except RotatorError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rotator")
+def cli() -> None:
+    """Keep the image pull Secrets of a cluster fresh: ECR, Artifact Registry and ACR, in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every command that works on a cluster is told."""
+
+    config_file: Path
+    kubeconfig: Path | None
+    context: str | None
+    log_level: str
+    log_format: str
+
+
+_OPTIONS = (
+    click.option(
+        "--config",
+        "-c",
+        "config_file",
+        type=click.Path(path_type=Path),
+        default=Path("/etc/rotator/config.yaml"),
+        envvar="ROTATOR_CONFIG",
+        show_default=True,
+        show_envvar=True,
+        help="The configuration file.",
+    ),
+    click.option(
+        "--kubeconfig",
+        type=click.Path(path_type=Path),
+        help="Default: KUBECONFIG, inside a cluster the Pod's ServiceAccount, else ~/.kube/config.",
+    ),
+    click.option("--context", help="The kubeconfig's context.  [default: its current one]"),
+    click.option(
+        "--log-level",
+        type=click.Choice(logs.LEVELS),
+        default="info",
+        envvar="ROTATOR_LOG_LEVEL",
+        show_default=True,
+        show_envvar=True,
+        help="Secrets are masked at every level.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(("auto", "json", "console")),
+        default="auto",
+        envvar="ROTATOR_LOG_FORMAT",
+        show_default=True,
+        show_envvar=True,
+        help="auto: console on a terminal, else JSON.",
+    ),
+)
+
+
+def _with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
+    """Give the command the options above, as one argument."""
+
+    @wraps(command)
+    def gathered(
+        config_file: Path,
+        kubeconfig: Path | None,
+        context: str | None,
+        log_level: str,
+        log_format: str,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        command(Options(config_file, kubeconfig, context, log_level, log_format), *args, **kwargs)
+
+    return reduce(lambda inner, option: option(inner), reversed(_OPTIONS), gathered)
+
+
+_output = click.option(
+    "--output",
+    "-o",
+    type=click.Choice(("auto", "table", "json", "logs")),
+    default="auto",
+    show_default=True,
+    help="auto: tables on a terminal, else logs only.",
+)
+
+
+@cli.command(epilog=EXIT_CODES)
+@_with_options
+@_output
+def once(options: Options, output: str) -> None:
+    """One pass, then exit: what a CronJob runs."""
+    sys.exit(_one_pass(options, output, write=True))
+
+
+@cli.command(epilog=EXIT_CODES)
+@_with_options
+@_output
+def check(options: Options, output: str) -> None:
+    """The same pass, mints and probes included, up to the first write."""
+    sys.exit(_one_pass(options, output, write=False))
+
+
+@cli.command(epilog=EXIT_CODES)
+@_with_options
+def run(options: Options) -> None:
+    """Renew for as long as it runs: what a Deployment runs."""
+    from rotator.daemon import Daemon  # noqa: PLC0415  (the scheduler is not needed elsewhere)
+
+    _configure_logs(options, quiet=False)
+    with _rotation(options) as rotation:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        Daemon(rotation, utc_now).run(stop)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    click.echo(json.dumps(configfile.schema(), indent=2))
+
+
+@cli.command()
+@click.option("--seconds", type=click.IntRange(10, 3600), default=60, show_default=True, help="How long to watch.")
+@click.option("--plain", is_flag=True, help="Lines instead of a live screen: for logs and CI.")
+@click.option("--without-rotator", is_flag=True, help="The same minute without rotator: life as it is today.")
+def demo(seconds: int, plain: bool, without_rotator: bool) -> None:
+    """Watch a minute of rotation on an emulated cluster, three clouds and their registries, all on loopback."""
+    from rotator.sandbox.demo import Demo  # noqa: PLC0415  (the sandbox is not needed elsewhere)
+
+    sys.exit(Demo(timedelta(seconds=seconds), plain=plain, with_rotator=not without_rotator).run())
+
+
+def _one_pass(options: Options, output: str, *, write: bool) -> int:
+    console = Console()
+    shown = ("table" if console.is_terminal else "logs") if output == "auto" else output
+    _configure_logs(options, quiet=shown == "table")
+    with _rotation(options) as rotation:
+        report = _watched_pass(rotation, console, write=write) if shown == "table" else rotation.run(write=write)
+    _print_report(report, rotation.config, shown, console)
+    return report.exit_code
+
+
+def _watched_pass(rotation: Rotation, console: Console, *, write: bool) -> Report:
+    with screens.progress_bar(console) as bar:
+        task = bar.add_task("writing", total=None)
+        return rotation.run(write=write, progress=lambda done: bar.update(task, advance=done))
+
+
+def _print_report(report: Report, config: Config, shown: str, console: Console) -> None:
+    if shown == "json":
+        click.echo(json.dumps(report.record(), indent=2))
+    elif shown == "table":
+        console.print(screens.report_screen(report, config, utc_now()))
+
+
+@contextmanager
+def _rotation(options: Options) -> Iterator[Rotation]:
+    """The pass and all that it needs, from the command line's options."""
+    config = configfile.load(options.config_file)
+    cluster = Cluster.connect(options.kubeconfig, options.context, workers=WORKERS)
+    try:
+        cluster.check_reachable()
+        yield Rotation(config, cluster, provider_for)
+    finally:
+        cluster.close()
+
+
+def _configure_logs(options: Options, *, quiet: bool) -> None:
+    """On a terminal the table says it all: only warnings and worse are logged beside it."""
+    console = sys.stderr.isatty() if options.log_format == "auto" else options.log_format == "console"
+    floor = "warning" if quiet and options.log_level == "info" else options.log_level
+    logs.configure(floor, "console" if console else "json")
+
+
+def _say(line: str) -> None:
+    click.echo(f"rotator: {line}", err=True)

@@ -1,0 +1,138 @@
+"""Gather: read just what the plan needs. What cannot be read becomes a gap of the snapshot and stops nothing else.
+
+Where namespaces are named, each object is read by its name, which a Role in that namespace allows. Where patterns or
+labels choose them, Namespaces and ServiceAccounts are listed in pages, and our Secrets by name across all namespaces
+(a field selector that RBAC by `resourceNames` allows); no other Secret is ever read.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from rotator import selection
+from rotator.cluster.client import Cluster
+from rotator.config import Config, PullSecret
+from rotator.errors import ClusterError, ClusterUnusable, NotFound
+from rotator.model import Gap, Kind, NamespaceRecord, SecretRecord, ServiceAccountRecord, Snapshot
+
+T = TypeVar("T")
+
+
+def gather(cluster: Cluster, config: Config, only: str | None = None) -> Snapshot:
+    """Read the cluster, or the one namespace `only`. Raises ClusterUnusable where nothing at all can be read."""
+    reading = _Reading(cluster, config, only)
+    reading.read_namespaces()
+    if reading.gaps and not reading.namespaces:
+        raise ClusterUnusable(reading.gaps[0].error.message, hint=reading.gaps[0].error.hint)
+    for pull_secret in config.pull_secrets:
+        reading.read_secrets(pull_secret)
+        reading.read_service_accounts(pull_secret)
+    return Snapshot(reading.namespaces, reading.secrets, reading.service_accounts, tuple(reading.gaps), only)
+
+
+class _Reading:
+    """One gathering under way."""
+
+    def __init__(self, cluster: Cluster, config: Config, only: str | None) -> None:
+        self._cluster = cluster
+        self._config = config
+        self._only = only
+        self.namespaces: dict[str, NamespaceRecord] = {}
+        self.secrets: dict[tuple[str, str], SecretRecord] = {}
+        self.service_accounts: dict[tuple[str, str], ServiceAccountRecord] = {}
+        self.gaps: list[Gap] = []
+
+    def read_namespaces(self) -> None:
+        if self._only is not None:
+            self._read_namespaces_by_name([self._only])
+        elif all(selection.is_listed(pull_secret.namespaces) for pull_secret in self._config.pull_secrets):
+            self._read_namespaces_by_name(
+                name for pull_secret in self._config.pull_secrets for name in pull_secret.namespaces.names
+            )
+        else:
+            for record in self._attempt(Kind.NAMESPACE, "*", "*", lambda: list(self._cluster.namespaces())) or ():
+                self.namespaces[record.name] = record
+
+    def read_secrets(self, pull_secret: PullSecret) -> None:
+        name = pull_secret.name
+        if self._by_name(pull_secret):
+            for namespace in self._covered(pull_secret):
+                record = self._attempt(Kind.SECRET, namespace, name, partial(self._cluster.secret, namespace, name))
+                self._keep_secrets([record] if record else [])
+        else:
+            covered = frozenset(self._covered(pull_secret))
+            records = self._attempt(Kind.SECRET, "*", name, lambda: list(self._cluster.secrets(name)))
+            self._keep_secrets(record for record in records or () if record.namespace in covered)
+
+    def read_service_accounts(self, pull_secret: PullSecret) -> None:
+        accounts = pull_secret.service_accounts
+        if not accounts.names and accounts.labels is None:
+            return
+        places = self._covered(pull_secret) if self._by_name(pull_secret) else [None]
+        for place in places:
+            if selection.is_named(accounts):
+                for name in accounts.names:
+                    self._read_service_accounts_named(place, name)
+            else:
+                self._list_service_accounts(pull_secret, place)
+
+    def _read_namespaces_by_name(self, names: Iterable[str]) -> None:
+        for name in dict.fromkeys(names):
+            record = self._attempt(Kind.NAMESPACE, name, name, partial(self._cluster.namespace, name))
+            if record is not None:
+                self.namespaces[name] = record
+
+    def _read_service_accounts_named(self, place: str | None, name: str) -> None:
+        if place is None:
+            found = self._attempt(
+                Kind.SERVICE_ACCOUNT, "*", name, lambda: list(self._cluster.service_accounts(name=name))
+            )
+            self._keep_accounts(found or ())
+        elif (place, name) not in self.service_accounts:
+            account = self._attempt(
+                Kind.SERVICE_ACCOUNT, place, name, lambda: self._cluster.service_account(place, name)
+            )
+            self._keep_accounts([account] if account else [])
+
+    def _list_service_accounts(self, pull_secret: PullSecret, place: str | None) -> None:
+        accounts = pull_secret.service_accounts
+        found = self._attempt(
+            Kind.SERVICE_ACCOUNT,
+            place or "*",
+            "*",
+            lambda: [
+                record
+                for record in self._cluster.service_accounts(namespace=place, labels=accounts.labels)
+                if selection.wants(accounts, record)
+            ],
+        )
+        self._keep_accounts(found or ())
+
+    def _by_name(self, pull_secret: PullSecret) -> bool:
+        return self._only is not None or selection.is_listed(pull_secret.namespaces)
+
+    def _covered(self, pull_secret: PullSecret) -> list[str]:
+        """The living namespaces of this pull secret: one that is being deleted is left alone, unread too."""
+        return [
+            record.name
+            for record in self.namespaces.values()
+            if not record.terminating and selection.covers(pull_secret.namespaces, record)
+        ]
+
+    def _keep_secrets(self, records: Iterable[SecretRecord]) -> None:
+        self.secrets.update(((record.namespace, record.name), record) for record in records)
+
+    def _keep_accounts(self, records: Iterable[ServiceAccountRecord]) -> None:
+        self.service_accounts.update(((record.namespace, record.name), record) for record in records)
+
+    def _attempt(self, kind: Kind, namespace: str, name: str, read: Callable[[], T]) -> T | None:
+        """What was read; None where it does not exist or could not be read, which leaves a gap."""
+        try:
+            return read()
+        except NotFound:
+            return None
+        except ClusterUnusable:
+            raise
+        except ClusterError as error:
+            self.gaps.append(Gap(kind, namespace, name, error))
+            return None

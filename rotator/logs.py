@@ -1,0 +1,99 @@
+"""Logging: structlog, JSON or a console, dotted event names with fixed keys, and no secret whatever the level.
+
+Secret values mask themselves by their type (`SecretText`). The processor here is the second line: it masks by key and
+by shape, so that a value which slipped into a message is still not written. The SDKs' own loggers are the third: boto3
+prints tokens at DEBUG and azure-identity the server's answer at WARNING, so they never go below WARNING, and what they
+say is replaced by who said it.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from rotator.model import MASK
+
+LEVELS = ("debug", "info", "warning", "error")
+LogFormat = Literal["json", "console"]
+
+_SECRET_KEYS = re.compile(
+    r"passw|token|secret_(value|text)|credential_value|authorization|assertion|private_?key", re.IGNORECASE
+)
+# A JWT, a Google access token, or any run of base64 too long to be a name of Kubernetes (63 characters) or a digest.
+_SECRET_SHAPES = re.compile(r"eyJ[\w-]{8,}\.[\w.-]+|ya29\.[\w.-]+|[A-Za-z0-9+/=_-]{80,}")
+
+
+def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | None = None) -> None:
+    """Send our log and what libraries log to `stream` (default: standard error)."""
+    stream = stream or sys.stderr
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(sort_keys=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_no_traceback)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            mask,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+
+
+def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace what is secret by its key or by its shape, in nested values too."""
+    return {key: MASK if _SECRET_KEYS.search(key) else _masked(value) for key, value in event.items()}
+
+
+def masked(text: str) -> str:
+    """The text with everything that has the shape of a token replaced."""
+    return _SECRET_SHAPES.sub(MASK, text)
+
+
+def where(error: BaseException) -> str:
+    """Where an unexpected error was raised: file, line, function; never its message, which may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+
+
+def install_hooks(report: Callable[[str], None]) -> None:
+    """Say an unexpected error in one line, from whichever thread: a traceback prints chained SDK errors with it."""
+
+    def tell(error: BaseException) -> None:
+        report(f"unexpected {type(error).__name__} {where(error)}; please report this")
+
+    sys.excepthook = lambda _type, error, _trace: tell(error)
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {key: MASK if _SECRET_KEYS.search(str(key)) else _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(item) for item in value]
+    return value if isinstance(value, int | float | bool | None) else masked(str(value))
+
+
+def _no_traceback(_stream: TextIO, _info: object) -> None:
+    """No event of ours carries a traceback; one that did would print chained SDK errors."""
+
+
+class _LibraryHandler(logging.Handler):
+    """Says that a library logged something, and where, but not what: its text may hold the server's answer."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger("rotator.library").warning(
+            "library.logged", library=record.name, severity=record.levelname.lower(), line=record.lineno
+        )

@@ -1,0 +1,175 @@
+"""Apply: write what the plan decided, namespaces side by side, in each the references first and then the Secrets.
+
+A change is decided on a snapshot, so each write carries the version that it was decided on. When the object has changed
+since, it is read, judged and merged again, a few times.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from rotator import annotations
+from rotator.cluster.client import Cluster
+from rotator.config import Config
+from rotator.desired import desired_secret
+from rotator.errors import ClusterError, Conflict, DockerConfigError, Invalid, NotFound
+from rotator.model import Action, Change, Credential, DesiredSecret, Kind, SecretRecord, Snapshot, State
+from rotator.plan import judge_secret
+from rotator.rotation.report import Outcome, Result
+
+log = structlog.get_logger("rotator.apply")
+
+TRIES = 5
+"""How often one object is read again before its writers are left to themselves until the next pass."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Applying:
+    """One application of a plan."""
+
+    cluster: Cluster
+    config: Config
+    snapshot: Snapshot
+    supply: Mapping[str, Credential]
+    clock: Callable[[], datetime]
+    stopping: Callable[[], bool]
+
+    def apply(self, changes: Iterable[Change], workers: int, progress: Progress) -> list[Result]:
+        """Carry out the changes that ask for something, at most `workers` namespaces at a time."""
+        batches: dict[str, list[Change]] = {}
+        for change in changes:
+            batches.setdefault(change.subject.namespace, []).append(change)
+        results: list[Result] = []
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
+            for done in pool.map(self._apply_namespace, batches.values()):
+                results += done
+                progress(len(done))
+        return results
+
+    def foresee(self, change: Change) -> Result:
+        """What would become of this change, without a write."""
+        if change.subject.kind is not Kind.SECRET:
+            return Result(change, Outcome.PLANNED)
+        record = self.snapshot.secrets.get((change.subject.namespace, change.subject.name))
+        desired = self._desired(change, record)
+        return Result(change, Outcome.PLANNED if desired else unwritten(change))
+
+    def _apply_namespace(self, changes: list[Change]) -> list[Result]:
+        # A Pod takes its pull secrets from the ServiceAccount when it is created, and the kubelet waits for a missing
+        # Secret but never for a missing reference: so the references come first.
+        attach = [change for change in changes if change.action is Action.ATTACH]
+        write = [change for change in changes if change.action in {Action.CREATE, Action.UPDATE}]
+        return [*self._attach_all(attach), *map(self._write, write)]
+
+    def _attach_all(self, changes: list[Change]) -> list[Result]:
+        by_account: dict[str, list[Change]] = {}
+        for change in changes:
+            by_account.setdefault(change.subject.name, []).append(change)
+        return [result for group in by_account.values() for result in self._attach(group)]
+
+    def _attach(self, changes: list[Change]) -> list[Result]:
+        """One patch for all references that one ServiceAccount lacks."""
+        subject = changes[0].subject
+        account = self.snapshot.service_accounts[subject.namespace, subject.name]
+        try:
+            for attempt in range(TRIES):
+                missing = [c.pull_secret for c in changes if c.pull_secret not in (account.pull_secrets or ())]
+                if not missing or self.stopping():
+                    return [Result(change, Outcome.NOTHING) for change in changes]
+                try:
+                    self.cluster.attach(account, missing)
+                    break
+                except (Conflict, Invalid):
+                    if attempt == TRIES - 1:
+                        raise
+                    account = self.cluster.service_account(subject.namespace, subject.name)
+        except ClusterError as error:
+            return [self._failure(change, error) for change in changes]
+        for change in changes:
+            log.info("reference.attached", **_fields(change))
+        return [Result(change, Outcome.ATTACHED) for change in changes]
+
+    def _write(self, change: Change) -> Result:
+        try:
+            return self._write_merged(change)
+        except (ClusterError, DockerConfigError) as error:
+            return self._failure(change, error)
+
+    def _write_merged(self, change: Change) -> Result:
+        place = change.subject.namespace
+        record = self.snapshot.secrets.get((place, change.subject.name))
+        force = False
+        for attempt in range(TRIES):
+            if self.stopping():
+                return Result(change, Outcome.WAITING)
+            desired = self._desired(change, record)
+            if desired is None:
+                return Result(change, unwritten(change))
+            try:
+                self.cluster.apply_secret(desired, force=force)
+            except (Conflict, Invalid) as error:
+                if attempt == TRIES - 1:
+                    raise
+                if isinstance(error, Conflict) and error.managers and record is not None:
+                    # Somebody else's edit owns the field. The resourceVersion still guards what we merged from.
+                    log.warning("secret.contested", **_fields(change), managers=list(error.managers))
+                    force = True
+                    continue
+                record = self._read(change)
+                change = judge_secret(
+                    self.config.pull_secret(change.pull_secret), place, record, self.config, self.clock()
+                )
+                if change.action is Action.NOTHING:
+                    return Result(change, Outcome.NOTHING)
+            else:
+                log.info("secret.written", **_fields(change), expires_at=desired.annotations[annotations.EXPIRES_AT])
+                return Result(change, Outcome.WRITTEN)
+        raise AssertionError  # the last try returns or raises
+
+    def _desired(self, change: Change, record: SecretRecord | None) -> DesiredSecret | None:
+        pull_secret = self.config.pull_secret(change.pull_secret)
+        return desired_secret(change, pull_secret, record, self.supply, self.config, self.clock())
+
+    def _read(self, change: Change) -> SecretRecord | None:
+        try:
+            return self.cluster.secret(change.subject.namespace, change.subject.name)
+        except NotFound:
+            return None
+
+    def _failure(self, change: Change, error: ClusterError | DockerConfigError) -> Result:
+        if isinstance(error, NotFound) or self._is_terminating(change.subject.namespace, error):
+            log.info("namespace.gone", namespace=change.subject.namespace)
+            return Result(change, Outcome.GONE)
+        log.error("change.failed", **_fields(change), message=error.message, hint=error.hint)
+        return Result(change, Outcome.FAILED, error)
+
+    def _is_terminating(self, namespace: str, error: ClusterError | DockerConfigError) -> bool:
+        """Whether the namespace began to be deleted after it was read: the API server then forbids to create in it."""
+        if not isinstance(error, ClusterError) or error.status != 403:  # noqa: PLR2004  (Forbidden)
+            return False
+        try:
+            return self.cluster.namespace(namespace).terminating
+        except NotFound:
+            return True
+        except ClusterError:
+            return False
+
+
+def unwritten(change: Change) -> Outcome:
+    """Nothing newer is at hand: a valid entry may wait for it, an absent or broken one may not."""
+    return Outcome.WAITING if change.state is State.DUE else Outcome.BLOCKED
+
+
+def _fields(change: Change) -> dict[str, str]:
+    name = "secret" if change.subject.kind is Kind.SECRET else "service_account"
+    return {
+        "namespace": change.subject.namespace,
+        name: change.subject.name,
+        "pull_secret": change.pull_secret,
+        "reason": str(change.state),
+    }

@@ -1,0 +1,170 @@
+"""One pass: gather, plan, mint, probe, apply, report. `run`, `once` and `check` call the same function."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from rotator.cluster.client import Cluster
+from rotator.cluster.gather import gather
+from rotator.config import Config, Registry
+from rotator.model import Action, Change, Plan, Snapshot
+from rotator.plan import plan
+from rotator.providers import Provider
+from rotator.rotation.apply import Applying, Progress
+from rotator.rotation.minting import Minting
+from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
+from rotator.rotation.wakes import published_until
+
+log = structlog.get_logger("rotator.pass")
+
+PATIENCE = timedelta(seconds=2)
+"""How long the first round of writes waits for slow clouds; what they give later is written in a second round."""
+
+WORKERS = 16
+"""Namespaces written at a time: more than this gained nothing against one API server."""
+
+
+def utc_now() -> datetime:
+    """The wall clock; pure modules get it as an argument."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What one look at the cluster showed and what it asks for."""
+
+    snapshot: Snapshot
+    plan: Plan
+    generation: int
+
+    @property
+    def needed(self) -> set[str]:
+        """The registries that some Secret needs."""
+        return {name for change in self.plan.changes for name in change.needs}
+
+
+class Rotation:
+    """The pass over one cluster with one configuration; it remembers credentials from pass to pass."""
+
+    def __init__(
+        self,
+        config: Config,
+        cluster: Cluster,
+        provider_for: Callable[[Registry], Provider],
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        workers: int = WORKERS,
+    ) -> None:
+        self.config = config
+        self.minting = Minting(config, provider_for, clock)
+        self._cluster = cluster
+        self._clock = clock
+        self._workers = workers
+        self._writing = threading.Lock()
+        self._generation = 0
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no further write, wait for no further mint: passes under way end soon and well."""
+        self._stopped.set()
+
+    def run(self, *, write: bool = True, only: str | None = None, progress: Progress | None = None) -> Report:
+        """One pass over everything, or over the namespace `only`; without `write` it stops before the first write.
+
+        Raises ClusterUnusable where the cluster cannot be read at all; every other failure is in the report.
+        """
+        sight = self._look(only)
+        mints = self._start_mints(sight)
+        slow = self._await(mints.values(), PATIENCE)
+        sight, results = self._carry_out(sight, write=write, progress=progress)
+        if slow and not self._stopped.is_set():
+            self._await(slow, timedelta.max)
+            sight, later = self._carry_out(self._look(only), write=write, progress=progress)
+            results = _latest(results, later)
+        report = Report(tuple(results), self._statuses(sight, mints), sight.snapshot)
+        log.info("pass.finished", namespace=only, write=write, **report.counts())
+        return report
+
+    def _look(self, only: str | None) -> _Sight:
+        generation = self._generation
+        snapshot = gather(self._cluster, self.config, only)
+        return _Sight(snapshot, plan(snapshot, self.config, self.minting.held, self._clock()), generation)
+
+    def _start_mints(self, sight: _Sight) -> dict[str, Future[None]]:
+        wanted = self.minting.wanted(sight.plan.mints, sight.needed, self._clock())
+        return {
+            name: self.minting.start(
+                name,
+                sight.plan.mints.get(name, "the last try failed"),
+                published_until(self.config, sight.snapshot, name),
+            )
+            for name in wanted
+        }
+
+    def _await(self, futures: Iterable[Future[None]], patience: timedelta) -> set[Future[None]]:
+        """Wait for the mints, but no longer than `patience` and not beyond a stop; the ones still under way."""
+        pending = set(futures)
+        until = time.monotonic() + min(patience, timedelta(days=1)).total_seconds()
+        while pending and time.monotonic() < until and not self._stopped.is_set():
+            pending = wait(pending, timeout=min(0.2, max(until - time.monotonic(), 0))).not_done
+        return pending
+
+    def _carry_out(self, sight: _Sight, *, write: bool, progress: Progress | None) -> tuple[_Sight, list[Result]]:
+        with self._writing:
+            if sight.generation != self._generation:  # another pass has written since: decide on what is there now
+                sight = self._look(sight.snapshot.only)
+            applying = Applying(
+                self._cluster, self.config, sight.snapshot, self.minting.supply, self._clock, self._stopped.is_set
+            )
+            idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
+            asking = [change for change in sight.plan.changes if _asks(change)]
+            if not write:
+                return sight, idle + [applying.foresee(change) for change in asking]
+            if asking:
+                self._generation += 1
+            return sight, idle + applying.apply(asking, self._workers, progress or _ignore)
+
+    def _statuses(self, sight: _Sight, mints: Mapping[str, Future[None]]) -> tuple[RegistryStatus, ...]:
+        return tuple(self._status(registry, sight, registry.name in mints) for registry in self.config.registries)
+
+    def _status(self, registry: Registry, sight: _Sight, asked: bool) -> RegistryStatus:
+        failure = self.minting.failure(registry.name)
+        ends = published_until(self.config, sight.snapshot, registry.name).values()
+        return RegistryStatus(
+            name=registry.name,
+            kind=registry.kind,
+            hosts=registry.hosts,
+            minted=asked and failure is None,
+            credential=self.minting.held.get(registry.name),
+            published_until=min(filter(None, ends), default=None),
+            error=failure.error if failure else None,
+            next_attempt_at=failure.retry_at if failure else None,
+        )
+
+
+def _asks(change: Change) -> bool:
+    return change.action is not Action.NOTHING
+
+
+def _latest(earlier: list[Result], later: list[Result]) -> list[Result]:
+    """The results of two rounds as one: what the first did stays said where the second had nothing left to do."""
+    done = {
+        (result.change.subject, result.change.pull_secret): result
+        for result in earlier
+        if result.outcome in {Outcome.WRITTEN, Outcome.ATTACHED}
+    }
+    return [
+        done.get((result.change.subject, result.change.pull_secret), result)
+        if result.outcome is Outcome.NOTHING and not result.failed
+        else result
+        for result in later
+    ]
+
+
+def _ignore(_done: int) -> None:
+    """Nobody watches the progress."""

@@ -1,0 +1,125 @@
+"""What one pass found and did: the same records serve logs, tables, JSON and the exit code."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rotator import annotations
+from rotator.errors import RotatorError
+from rotator.model import NOTICES, Action, Change, Credential, Snapshot
+
+
+class Outcome(StrEnum):
+    """What became of one change."""
+
+    NOTHING = "nothing"  # there was nothing to do
+    PLANNED = "planned"  # `check`: it would have been done
+    WRITTEN = "written"  # the Secret was created or renewed
+    ATTACHED = "attached"  # the reference was added
+    WAITING = "waiting"  # no newer credential to write yet: the published one is still valid
+    BLOCKED = "blocked"  # no credential could be had for it; the Secret stays as it is
+    GONE = "gone"  # deleted while we were at it
+    FAILED = "failed"  # the API server did not take it
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One change and what became of it."""
+
+    change: Change
+    outcome: Outcome
+    error: RotatorError | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody should look: counts towards exit code 1."""
+        return self.outcome in {Outcome.FAILED, Outcome.BLOCKED} or self.change.is_problem
+
+    def record(self) -> dict[str, Any]:
+        """The result as JSON."""
+        change = self.change
+        return {
+            "kind": str(change.subject.kind),
+            "namespace": change.subject.namespace,
+            "name": change.subject.name,
+            "pullSecret": change.pull_secret,
+            "state": str(change.state),
+            "message": change.message,
+            "action": str(change.action),
+            "outcome": str(self.outcome),
+            "error": str(self.error) if self.error else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryStatus:
+    """One registry after the pass: the credential in hand, or why there is none; `minted` says whether it is new."""
+
+    name: str
+    kind: str
+    hosts: tuple[str, ...]
+    minted: bool = False
+    credential: Credential | None = None
+    published_until: datetime | None = None
+    error: RotatorError | None = None
+    next_attempt_at: datetime | None = None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When what is published expires; of a credential that is just being published, its own expiry."""
+        return self.credential.expires_at if self.minted and self.credential else self.published_until
+
+    def record(self) -> dict[str, Any]:
+        """The status as JSON."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "hosts": list(self.hosts),
+            "minted": self.minted,
+            "expiresAt": annotations.stamp(self.expires_at) if self.expires_at else None,
+            "error": str(self.error) if self.error else None,
+            "nextAttemptAt": annotations.stamp(self.next_attempt_at) if self.next_attempt_at else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole pass."""
+
+    results: tuple[Result, ...]
+    registries: tuple[RegistryStatus, ...]
+    snapshot: Snapshot
+
+    @property
+    def exit_code(self) -> int:
+        """0: all well; 1: something failed and the rest was done."""
+        failed = any(result.failed for result in self.results) or any(status.error for status in self.registries)
+        return 1 if failed else 0
+
+    @property
+    def retryable(self) -> bool:
+        """Whether an API server's failure is worth another pass before the next sweep."""
+        return any(result.error is not None and result.error.retryable for result in self.results)
+
+    def counts(self) -> dict[str, int]:
+        """How many changes had each outcome."""
+        return dict(Counter(str(result.outcome) for result in self.results))
+
+    def notable(self) -> list[Result]:
+        """The results that a person wants to read: what was done, failed, or is worth a notice."""
+        return [
+            result
+            for result in self.results
+            if result.failed or result.change.action is not Action.NOTHING or result.change.state in NOTICES
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "exitCode": self.exit_code,
+            "summary": self.counts(),
+            "registries": [status.record() for status in self.registries],
+            "changes": [result.record() for result in self.results],
+        }

@@ -1,0 +1,113 @@
+"""The misfortunes: what goes wrong on the way, when, and what is to be expected of it."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rotator.sandbox.apiserver.objects import Object
+from rotator.sandbox.demo.stage import ECR, NEWCOMER, PULL_SECRET, SWEEP, Stage
+from rotator.sandbox.demo.workers import Tally, Workers
+from rotator.sandbox.faults import Fault
+
+Tell = Callable[[str], None]
+
+SETTLING = SWEEP.total_seconds() + 6
+"""Seconds until the next sweep has mended what no watch reports yet, with a slow machine in mind."""
+
+DOWNTIME = 5.0
+"""Seconds of a cloud's outage: less than the half of a token's life at which renewal begins."""
+
+EDITED = "team-b"
+
+
+@dataclass(frozen=True, slots=True)
+class Misfortune:
+    """Something that happens when this share of the time is over."""
+
+    at: float
+    happen: Callable[[], None]
+
+
+@dataclass
+class Misfortunes:
+    """The script. `tell` says what happens to whoever watches."""
+
+    stage: Stage
+    tally: Tally
+    workers: Workers
+    tell: Tell
+
+    def script(self, seconds: float) -> Sequence[Misfortune]:
+        """What happens in a show of so many seconds."""
+        pause = DOWNTIME / seconds
+        return (
+            Misfortune(0.16, self.azure_down),
+            Misfortune(0.16 + pause, self.azure_up),
+            Misfortune(0.32, self.entry_edited),
+            Misfortune(0.46, self.namespace_added),
+            Misfortune(0.58, self.rotator_killed),
+            Misfortune(0.58 + pause / 2, self.rotator_restarted),
+            Misfortune(0.76, self.aws_hangs),
+            Misfortune(0.76 + pause, self.aws_answers),
+        )
+
+    def azure_down(self) -> None:
+        """Azure answers 503 to everything."""
+        self.stage.net.azure.fault = Fault.DOWN
+        self.tell("misfortune: Azure's token endpoints are down (503)")
+
+    def azure_up(self) -> None:
+        """And is back."""
+        self.stage.net.azure.fault = None
+        self.tell("Azure is back")
+
+    def aws_hangs(self) -> None:
+        """AWS takes every request and says nothing."""
+        self.stage.net.aws.fault = Fault.HUNG
+        self.tell("misfortune: AWS accepts connections and says nothing")
+
+    def aws_answers(self) -> None:
+        """And answers again."""
+        self.stage.net.aws.fault = None
+        self.tell("AWS answers again")
+
+    def entry_edited(self) -> None:
+        """Somebody writes another password into our Secret, with kubectl."""
+        self.tally.excuse(EDITED, "its Secret was edited by hand", SETTLING)
+        self.stage.api.store.change("secrets", EDITED, PULL_SECRET, _edit, manager="kubectl-edit")
+        self.tell(f"misfortune: somebody edits the Secret in {EDITED} by hand")
+
+    def namespace_added(self) -> None:
+        """A new team arrives, and starts its workers at once."""
+        self.stage.add_namespace(NEWCOMER)
+        self.tally.excuse(NEWCOMER, "the namespace is new", SETTLING)
+        self.workers.add(NEWCOMER)
+        self.tell(f"a namespace is added: {NEWCOMER}")
+
+    def rotator_killed(self) -> None:
+        """The node's memory runs short."""
+        self.stage.kill_rotator()
+        self.tell("misfortune: rotator is killed (SIGKILL)")
+
+    def rotator_restarted(self) -> None:
+        """The Deployment starts it again."""
+        self.stage.start_rotator()
+        self.tell("rotator is started again; its state is in the cluster")
+
+
+def _edit(secret: Object) -> None:
+    config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+    config["auths"][ECR]["auth"] = base64.b64encode(b"AWS:edited-by-hand").decode()
+    secret["data"][".dockerconfigjson"] = base64.b64encode(json.dumps(config).encode()).decode()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition came true within so many seconds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,119 @@
+"""What a person sees on a terminal: a table per registry and pull secret, a progress bar, one line per trouble."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from rotator.annotations import stamp
+from rotator.config import Config
+from rotator.model import Kind
+from rotator.rotation import Outcome, RegistryStatus, Report, Result
+
+SHOWN = 20
+"""Lines of detail before the rest is only counted: a rotation of 10,000 namespaces is still one screen."""
+
+STYLES = {
+    Outcome.NOTHING: "green",
+    Outcome.WRITTEN: "green",
+    Outcome.ATTACHED: "green",
+    Outcome.PLANNED: "cyan",
+    Outcome.WAITING: "yellow",
+    Outcome.GONE: "yellow",
+    Outcome.BLOCKED: "red",
+    Outcome.FAILED: "red",
+}
+
+
+def progress_bar(console: Console) -> Progress:
+    """The progress of the fan-out; gone when it is done."""
+    return Progress(
+        TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
+    )
+
+
+def report_screen(report: Report, config: Config, now: datetime) -> RenderableType:
+    """The whole report: registries, pull secrets, then what is worth a line each."""
+    parts: list[RenderableType] = [_registries(report, now), _pull_secrets(report, config)]
+    notable = report.notable()
+    parts += [_line(result) for result in notable[:SHOWN]]
+    if len(notable) > SHOWN:
+        parts.append(Text(f"... and {len(notable) - SHOWN} more; --output json has them all", style="dim"))
+    parts += [Text(f"✗ {status.error}", style="red") for status in report.registries if status.error]
+    return Group(*parts)
+
+
+def span(duration: timedelta) -> str:
+    """A duration as a person says it: 47s, 12m, 11h 58m."""
+    seconds = int(duration.total_seconds())
+    if seconds < 0:
+        return f"-{span(-duration)}"
+    if seconds < 60:  # noqa: PLR2004  (seconds in a minute)
+        return f"{seconds}s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m"
+
+
+def _registries(report: Report, now: datetime) -> Table:
+    table = _table("registry", "kind", "hosts", "expires", "in", "state")
+    for status in report.registries:
+        until = status.expires_at
+        table.add_row(
+            status.name,
+            status.kind,
+            str(len(status.hosts)),
+            stamp(until) if until else "-",
+            span(until - now) if until else "-",
+            _state(status),
+        )
+    return table
+
+
+def _state(status: RegistryStatus) -> Text:
+    if status.error:
+        return Text(status.error.reason, style="red")
+    if status.minted:
+        return Text("renewed", style="green")
+    return Text("fresh", style="green") if status.expires_at else Text("not needed", style="dim")
+
+
+def _pull_secrets(report: Report, config: Config) -> Table:
+    table = _table("pull secret", "Secrets", "ServiceAccounts", "outcome")
+    for pull_secret in config.pull_secrets:
+        results = [result for result in report.results if result.change.pull_secret == pull_secret.name]
+        secrets = [result for result in results if result.change.subject.kind is Kind.SECRET]
+        accounts = [result for result in results if result.change.subject.kind is Kind.SERVICE_ACCOUNT]
+        table.add_row(pull_secret.name, str(len(secrets)), str(len(accounts)), _outcomes(results))
+    return table
+
+
+def _outcomes(results: list[Result]) -> Text:
+    counts = Counter(_word(result) for result in results)
+    return Text(", ").join(
+        Text(f"{count} {word}", style="red" if word == "problem" else "") for word, count in counts.items()
+    )
+
+
+def _word(result: Result) -> str:
+    if result.change.is_problem:
+        return "problem"
+    return "in order" if result.outcome is Outcome.NOTHING else str(result.outcome)
+
+
+def _line(result: Result) -> Text:
+    change = result.change
+    mark, style = ("✗", "red") if result.failed else ("·", STYLES[result.outcome])
+    outcome = "" if result.outcome is Outcome.NOTHING else f" [{result.outcome}]"
+    detail = f"{change.message}: {result.error}" if result.error else change.message
+    return Text(f"{mark} {change.subject}: {change.state}{outcome}, {detail}", style=style)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

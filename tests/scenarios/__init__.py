@@ -1,0 +1,1 @@
+"""The whole pass, end to end, on the emulated cluster and clouds."""

@@ -1,0 +1,16 @@
+"""The world of the scenarios."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.world import World
+from tests.scenarios.world import world as make_world
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A cluster, three clouds and a clock."""
+    with make_world(tmp_path, monkeypatch) as made:
+        yield made

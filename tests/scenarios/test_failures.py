@@ -1,0 +1,361 @@
+"""Failures stay where they are: a cloud, registry, namespace or object that fails delays and harms no other."""
+
+import base64
+import json
+
+import pytest
+
+from rotator.errors import ClusterUnusable
+from rotator.model import State
+from rotator.rotation import Outcome, Report, Result
+from rotator.sandbox.apiserver import Call, Rule
+from rotator.sandbox.faults import Fault
+from tests.scenarios.world import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET, World
+
+TEAMS = ("team-a", "team-b", "team-c")
+FAULTS = [Fault.DOWN, Fault.HUNG, Fault.DRIPPING, Fault.REFUSING, Fault.THROTTLING, Fault.MALFORMED, Fault.BLANK]
+
+
+def result(report: Report, namespace: str, kind: str = "Secret") -> Result:
+    """What became of our Secret or ServiceAccount in this namespace."""
+    found = [
+        r for r in report.results if r.change.subject.namespace in {namespace, "*"} and r.change.subject.kind == kind
+    ]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def bytes_of(world: World) -> dict[str, tuple[str, str]]:
+    """Version and data of every pull secret."""
+    secrets = {team: world.secret(team) for team in TEAMS}
+    return {
+        team: (secret["metadata"]["resourceVersion"], secret["data"][".dockerconfigjson"])
+        for team, secret in secrets.items()
+    }
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_invariant_1_a_cloud_that_fails_leaves_every_secret_as_it_is(world: World, fault: Fault) -> None:
+    """Renewal is due and the cloud is wrong in some way: not a byte changes, and the exit code says it."""
+    world.add_namespaces(*TEAMS)
+    world.configure(ECR_ONLY)
+    rotation = world.rotation()
+    assert rotation.run().exit_code == 0
+    before = bytes_of(world)
+    world.clock.advance(hours=7)
+    world.net.aws.fault = fault
+    report = rotation.run()
+    assert report.exit_code == 1
+    assert bytes_of(world) == before
+    assert {r.outcome for r in report.results if r.change.state is State.DUE} == {Outcome.WAITING}
+
+
+@pytest.mark.parametrize("fault", [Fault.DOWN, Fault.HUNG, Fault.REFUSING])
+def test_invariant_6_a_cloud_that_fails_holds_up_no_other(world: World, fault: Fault) -> None:
+    """One cloud of three fails at the first pass: the other two are written everywhere, in one write each."""
+    world.add_namespaces(*TEAMS)
+    world.net.azure.fault = fault
+    report = world.once()
+    assert report.exit_code == 1
+    assert world.writes() == len(TEAMS)
+    for team in TEAMS:
+        assert set(world.auths(team)) == {ECR, GAR}
+    failed = {status.name: status.error.reason for status in report.registries if status.error}
+    assert set(failed) == {"contoso"}
+
+
+def test_a_failed_registry_is_tried_again_when_its_pause_is_over(world: World) -> None:
+    """Not in every pass (backoff), but as soon as the pause is over; then its entry is added to every Secret."""
+    world.add_namespaces(*TEAMS)
+    world.net.azure.fault = Fault.DOWN
+    rotation = world.rotation()
+    rotation.run()
+    world.forget()
+    rotation.run()
+    assert world.net.azure.calls.total() == 0
+    world.net.azure.fault = None
+    world.clock.advance(seconds=60)
+    assert rotation.run().exit_code == 0
+    assert {frozenset(world.auths(team)) for team in TEAMS} == {frozenset({ECR, GAR, ACR})}
+
+
+def test_invariant_1_a_credential_that_its_registry_refuses_is_not_published(world: World) -> None:
+    """The cloud gives a token and the registry says 401: the old one stays, which still works."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    rotation.run()
+    before = bytes_of(world)
+    world.clock.advance(minutes=40)
+    world.net.registries[GAR].fault = Fault.REFUSING
+    report = rotation.run()
+    assert bytes_of(world) == before
+    assert [status.error.reason for status in report.registries if status.error] == ["ProbeRefused"]
+    assert report.exit_code == 1
+
+
+def test_a_registry_that_cannot_be_asked_gets_the_new_credential_only_when_the_old_one_ends(world: World) -> None:
+    """503 from the registry proves nothing: keep what works while it lives, publish when there is nothing to lose."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    rotation.run()
+    before = bytes_of(world)
+    world.net.registries[GAR].fault = Fault.DOWN
+    world.clock.advance(minutes=40)
+    rotation.run()
+    assert bytes_of(world) == before
+    world.clock.advance(minutes=30)
+    rotation.run()
+    assert all(bytes_of(world)[team] != before[team] for team in TEAMS)
+
+
+def test_a_nearly_spent_token_is_used_and_asked_for_again_without_new_writes(world: World) -> None:
+    """A metadata server hands out the same token until it expires: one write per token, and renewal soon after."""
+    world.add_namespaces(*TEAMS)
+    world.configure(ECR_ONLY)
+    world.net.aws.fault = Fault.NEARLY_SPENT
+    rotation = world.rotation()
+    rotation.run()
+    first = world.password("team-a", ECR)
+    assert world.writes() == len(TEAMS)
+    world.clock.advance(seconds=3)
+    report = rotation.run()
+    assert world.mints()["prod"] == 2
+    assert (world.password("team-a", ECR), world.writes()) == (first, len(TEAMS))
+    assert report.exit_code == 0
+    world.clock.advance(seconds=3)
+    rotation.run()
+    assert world.password("team-a", ECR) != first
+
+
+# Objects that are not as they should be -------------------------------------------------------------------------------
+
+STRANGE = {
+    "foreign": ({}, State.FOREIGN, "adopt: true"),
+    "wrong type": ({"type": "Opaque"}, State.WRONG_TYPE, "delete this Secret"),
+    "immutable": ({"immutable": True}, State.IMMUTABLE, "delete it"),
+    "malformed": ({"data": {".dockerconfigjson": '{"auths":[]}'}}, State.MALFORMED, "repair it"),
+    "a broken neighbour": (
+        {"data": {".dockerconfigjson": '{"auths":{"ghcr.io":{"auth":"%%%"}}}'}},
+        State.MALFORMED,
+        "ghcr.io",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_secret_that_is_not_ours_to_mend_is_reported_and_everything_else_done(world: World, case: str) -> None:
+    """One line with the remedy, exit code 1, the object untouched, the other namespaces served."""
+    fields, state, remedy = STRANGE[case]
+    world.add_namespaces(*TEAMS)
+    adopt = state is not State.FOREIGN
+    world.configure(CONFIG + ("    adopt: true\n" if adopt else ""))
+    put = {"data": {".dockerconfigjson": '{"auths":{"ghcr.io":{"auth":"YTpi"}}}'}, **fields}
+    data = put.pop("data")
+    assert isinstance(data, dict)
+    world.api.store.put_secret("team-b", SECRET, data, **put)  # type: ignore[arg-type]
+    before = world.secret("team-b")
+    report = world.once()
+    found = result(report, "team-b")
+    assert (found.change.state, found.failed) == (state, True)
+    assert remedy in found.change.message
+    assert "\n" not in found.change.message
+    assert world.secret("team-b") == before
+    assert world.references("team-b") == []
+    assert report.exit_code == 1
+    for team in ("team-a", "team-c"):
+        assert set(world.auths(team)) == {ECR, GAR, ACR}
+
+
+def test_an_entry_edited_by_hand_is_written_anew_and_the_editor_named(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another field manager owns the data now; it is named in the log, and foreign entries that it added stay."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+    good = world.password("team-a", ECR)
+
+    def edit(secret: dict[str, object]) -> None:
+        data = secret["data"]
+        assert isinstance(data, dict)
+        content = json.loads(base64.b64decode(data[".dockerconfigjson"]))
+        content["auths"][ECR]["auth"] = base64.b64encode(b"AWS:wrong").decode()
+        content["auths"]["ghcr.io"] = {"auth": "YTpi"}
+        data[".dockerconfigjson"] = base64.b64encode(json.dumps(content).encode()).decode()
+
+    world.api.store.change("secrets", "team-a", SECRET, edit, manager="kubectl-edit")
+    capsys.readouterr()
+    assert rotation.run().exit_code == 0
+    assert world.password("team-a", ECR) == good
+    assert world.auths("team-a")["ghcr.io"] == {"auth": "YTpi"}
+    assert "kubectl-edit" in capsys.readouterr().out
+
+
+def test_two_writers_at_once_lose_nothing(world: World) -> None:
+    """Somebody writes the Secret between our read and our write, again and again: both writers' entries are there."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=13)
+    rivals = iter(range(3))
+
+    def write(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == "secrets" and (rival := next(rivals, None)) is not None:
+            world.api.store.change("secrets", "team-a", SECRET, lambda secret: add_entry(secret, rival))
+
+    world.api.before_request(write)
+    assert rotation.run().exit_code == 0
+    assert set(world.auths("team-a")) == {ECR, GAR, ACR, "rival-0.example", "rival-1.example", "rival-2.example"}
+
+
+def test_two_writers_of_references_lose_nothing(world: World) -> None:
+    """Another controller adds its reference between our read and our patch: both stand in the end."""
+    world.add_namespaces("team-a")
+    rivals = iter(range(3))
+
+    def write(call: Call) -> None:
+        patching = call.verb == "patch" and call.place.resource.name == "serviceaccounts"
+        if patching and (rival := next(rivals, None)) is not None:
+            world.api.store.change(
+                "serviceaccounts", "team-a", "workers", lambda account: add_reference(account, rival)
+            )
+
+    world.api.before_request(write)
+    assert world.once().exit_code == 0
+    assert world.references("team-a") == ["rival-0", "rival-1", "rival-2", SECRET]
+
+
+def test_invariant_2_a_secret_that_was_replaced_meanwhile_is_judged_anew(world: World) -> None:
+    """Between our read and our write somebody deletes the Secret and makes another: that one is foreign, and stays."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=13)
+    done = iter([True])
+
+    def swap(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == "secrets" and next(done, False):
+            world.api.store.delete("secrets", "team-a", SECRET)
+            world.api.store.put_secret("team-a", SECRET, {".dockerconfigjson": '{"auths":{"ghcr.io":{"auth":"YTpi"}}}'})
+
+    world.api.before_request(swap)
+    report = rotation.run()
+    assert result(report, "team-a").change.state is State.FOREIGN
+    assert set(world.auths("team-a")) == {"ghcr.io"}
+
+
+def test_a_namespace_that_vanishes_under_our_hands_is_no_failure(world: World) -> None:
+    """It begins to be deleted after it was read: the create is refused, and that is all right."""
+    world.add_namespaces("team-a", "team-b")
+    world.api.store.hold_terminating = True
+    done = iter([True])
+
+    def delete(call: Call) -> None:
+        if call.verb == "patch" and call.place.namespace == "team-b" and next(done, False):
+            world.api.store.delete_namespace("team-b")
+
+    world.api.before_request(delete)
+    report = world.once()
+    assert report.exit_code == 0
+    assert result(report, "team-b").outcome is Outcome.GONE
+    assert set(world.auths("team-a")) == {ECR, GAR, ACR}
+
+
+def test_mode_verify_reports_and_touches_no_service_account(world: World) -> None:
+    """For ServiceAccounts that belong to GitOps: exit code 1 until somebody adds the reference; Secrets are written."""
+    world.add_namespaces("team-a")
+    world.configure(CONFIG.replace("names: [workers]", "names: [workers], mode: verify"))
+    report = world.once()
+    assert report.exit_code == 1
+    assert result(report, "team-a", "ServiceAccount").change.state is State.REFERENCE_MISSING
+    assert world.references("team-a") == []
+    assert set(world.auths("team-a")) == {ECR, GAR, ACR}
+
+
+# The API server -------------------------------------------------------------------------------------------------------
+
+
+def test_a_namespace_that_forbids_is_named_with_the_rule_to_add(world: World) -> None:
+    """403 in one namespace: the others are served, and the message says which rule is missing."""
+    world.add_namespaces(*TEAMS)
+    everything = Rule(("get", "list", "watch"), ("namespaces", "secrets", "serviceaccounts"))
+    write = Rule(("create", "patch"), ("secrets", "serviceaccounts"), namespaces=("team-a", "team-c"))
+    report = world.rotation("limited", [everything, write]).run()
+    assert report.exit_code == 1
+    found = result(report, "team-b")
+    assert found.outcome is Outcome.FAILED
+    assert found.error is not None
+    assert "patch" in found.error.hint
+    assert SECRET in found.error.hint
+    assert "team-b" in found.error.hint
+    for team in ("team-a", "team-c"):
+        assert set(world.auths(team)) == {ECR, GAR, ACR}
+
+
+def test_listed_namespaces_need_no_right_beyond_their_own_objects(world: World) -> None:
+    """Namespaces by name, ServiceAccounts by name: rules by resourceNames in those namespaces are enough."""
+    world.add_namespaces(*TEAMS)
+    world.configure(CONFIG.replace('names: ["team-*"], exclude: [team-legacy]', "names: [team-a, team-b]"))
+    own = ("team-a", "team-b")
+    rules = [
+        Rule(("get",), ("namespaces",), own, own),
+        Rule(("get", "create", "patch"), ("secrets",), (SECRET,), own),
+        Rule(("get", "patch"), ("serviceaccounts",), ("workers",), own),
+    ]
+    assert world.rotation("least", rules).run().exit_code == 0
+    assert {set(world.auths(team)) == {ECR, GAR, ACR} for team in own} == {True}
+
+
+def test_no_permission_at_all_means_that_the_cluster_cannot_be_used(world: World) -> None:
+    """Nothing can be read: exit code 3, with the rule to add."""
+    world.add_namespaces(*TEAMS)
+    with pytest.raises(ClusterUnusable) as caught:
+        world.rotation("nobody", []).run()
+    assert caught.value.exit_code == 3
+    assert "namespaces" in caught.value.hint
+
+
+def test_an_api_server_that_is_busy_is_waited_for(world: World) -> None:
+    """429 with Retry-After, then a 500: every Secret is written in the end."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    world.api.faults.throttle(1, retry_after=1)
+    world.api.faults.fail(1)
+    assert rotation.run().exit_code == 0
+    assert {frozenset(world.auths(team)) for team in TEAMS} == {frozenset({ECR, GAR, ACR})}
+
+
+def test_an_api_server_that_dies_in_the_fan_out_costs_no_mint_later(world: World) -> None:
+    """The server goes away after the mint: the next pass of the same process writes what it holds."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    patched = iter([True])
+
+    def die(call: Call) -> None:
+        if call.verb == "patch" and next(patched, False):
+            world.api.faults.down = True
+
+    world.api.before_request(die)
+    report = rotation.run()
+    assert (report.exit_code, report.retryable) == (1, True)
+    world.api.faults.down = False
+    world.forget()
+    assert rotation.run().exit_code == 0
+    assert set(world.mints().values()) == {0}
+    assert {frozenset(world.auths(team)) for team in TEAMS} == {frozenset({ECR, GAR, ACR})}
+
+
+def add_entry(secret: dict[str, object], number: int) -> None:
+    """What a rival writes into a Secret."""
+    data = secret["data"]
+    assert isinstance(data, dict)
+    content = json.loads(base64.b64decode(data[".dockerconfigjson"]))
+    content["auths"][f"rival-{number}.example"] = {"auth": "YTpi"}
+    data[".dockerconfigjson"] = base64.b64encode(json.dumps(content).encode()).decode()
+
+
+def add_reference(account: dict[str, object], number: int) -> None:
+    """What a rival adds to a ServiceAccount."""
+    references = account.get("imagePullSecrets", [])
+    assert isinstance(references, list)
+    account["imagePullSecrets"] = [*references, {"name": f"rival-{number}"}]

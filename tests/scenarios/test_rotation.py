@@ -1,0 +1,201 @@
+"""Rotations on a healthy world: what is written, how often, and what it costs the clouds."""
+
+import base64
+import json
+
+from rotator.model import Action, State
+from rotator.rotation import Outcome
+from tests.scenarios.world import ACR, CONFIG, ECR, GAR, SECRET, World
+
+TEAMS = tuple(f"team-{number}" for number in range(12))
+ONE_EACH = {"prod": 1, "images": 1, "contoso": 1}
+NONE = {"prod": 0, "images": 0, "contoso": 0}
+
+
+def test_the_first_pass_serves_every_namespace(world: World) -> None:
+    """Each covered namespace has the Secret with all three hosts and the reference; others have neither."""
+    world.add_namespaces(*TEAMS, "team-legacy", "other")
+    report = world.once()
+    assert report.exit_code == 0
+    for team in TEAMS:
+        assert set(world.auths(team)) == {ECR, GAR, ACR}
+        assert world.references(team) == [SECRET]
+    for namespace in ("team-legacy", "other"):
+        assert world.api.store.get("secrets", namespace, SECRET) is None
+        assert world.references(namespace) == []
+
+
+def test_invariant_4_a_pass_costs_one_mint_per_registry_and_one_write_per_secret(world: World) -> None:
+    """Twelve namespaces: three mints, twelve writes, the same bytes everywhere."""
+    world.add_namespaces(*TEAMS)
+    world.once()
+    assert world.mints() == ONE_EACH
+    assert world.writes() == len(TEAMS)
+    assert len({world.secret(team)["data"][".dockerconfigjson"] for team in TEAMS}) == 1
+
+
+def test_what_is_up_to_date_costs_nothing(world: World) -> None:
+    """A second pass writes nothing and asks no cloud, in the same process and in a new one (invariant 11)."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    rotation.run()
+    world.forget()
+    reports = [rotation.run(), world.once()]
+    assert [report.exit_code for report in reports] == [0, 0]
+    assert (world.mints(), world.writes()) == (NONE, 0)
+    assert {record.verb for record in world.api.journal.records} <= {"get", "list"}
+
+
+def test_invariant_2_renewal_is_in_place(world: World) -> None:
+    """After half of the life: new tokens, one write per Secret, the same UID, nothing deleted."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    rotation.run()
+    before = {team: (world.secret(team)["metadata"]["uid"], world.password(team, ECR)) for team in TEAMS}
+    world.forget()
+    world.clock.advance(hours=7)
+    assert rotation.run().exit_code == 0
+    assert world.mints() == ONE_EACH
+    assert world.writes() == len(TEAMS)
+    for team in TEAMS:
+        uid, password = before[team]
+        assert world.secret(team)["metadata"]["uid"] == uid
+        assert world.password(team, ECR) != password
+    assert not [record for record in world.api.journal.records if record.verb.startswith("delete")]
+
+
+def test_each_registry_is_renewed_by_its_own_life(world: World) -> None:
+    """After 40 minutes only the token of Artifact Registry (1 h) is past its half; ECR (12 h) and ACR (3 h) stay."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+    ecr, gar = world.password("team-a", ECR), world.password("team-a", GAR)
+    world.forget()
+    world.clock.advance(minutes=40)
+    rotation.run()
+    assert world.mints() == NONE | {"images": 1}
+    assert world.password("team-a", ECR) == ecr
+    assert world.password("team-a", GAR) != gar
+
+
+def test_a_new_namespace_is_served_from_what_is_held(world: World) -> None:
+    """A namespace that appears between renewals costs a write and no mint."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+    world.forget()
+    world.add_namespaces("team-b")
+    rotation.run()
+    assert (world.mints(), world.writes()) == (NONE, 1)
+    assert world.password("team-b", ECR) == world.password("team-a", ECR)
+
+
+def test_invariant_11_a_restart_never_restores_a_credential_from_a_namespace(world: World) -> None:
+    """A new process that needs a credential mints it, although a tenant's Secret holds one that looks good."""
+    world.add_namespaces("team-a")
+    world.once()
+    world.forget()
+    world.add_namespaces("team-b")
+    world.once()
+    assert world.mints() == ONE_EACH
+    assert world.writes() == 1
+    assert world.password("team-b", ECR) != world.password("team-a", ECR)
+
+
+def test_invariant_9_the_reference_comes_before_the_secret(world: World) -> None:
+    """In each namespace the ServiceAccount is patched before the Secret is written."""
+    world.add_namespaces(*TEAMS)
+    world.once()
+    for team in TEAMS:
+        patched = [
+            record.resource
+            for record in world.api.journal.records
+            if record.verb == "patch" and record.namespace == team
+        ]
+        assert patched == ["serviceaccounts", "secrets"]
+
+
+def test_invariant_3_other_references_and_foreign_entries_survive(world: World) -> None:
+    """Other pull secrets of the ServiceAccount, and other entries of an adopted Secret, keep their place and bytes."""
+    world.api.store.create_namespace("team-a")
+    world.api.store.create_service_account("team-a", "workers", ["docker-hub", "quay"])
+    foreign = {"credsStore": "", "auths": {"ghcr.io": {"auth": "YTpi", "email": "x@y.example"}}}
+    world.api.store.put_secret(
+        "team-a", SECRET, {".dockerconfigjson": json.dumps(foreign)}, labels={"team": "a"}, annotations={"note": "keep"}
+    )
+    uid = world.secret("team-a")["metadata"]["uid"]
+    world.configure(CONFIG + "    adopt: true\n")
+    assert world.once().exit_code == 0
+    secret = world.secret("team-a")
+    assert world.references("team-a") == ["docker-hub", "quay", SECRET]
+    assert world.auths("team-a")["ghcr.io"] == foreign["auths"]["ghcr.io"]  # type: ignore[index]
+    assert next(iter(world.auths("team-a"))) == "ghcr.io"
+    assert json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["credsStore"] == ""
+    assert secret["metadata"]["labels"]["team"] == "a"
+    assert secret["metadata"]["annotations"]["note"] == "keep"
+    assert secret["metadata"]["uid"] == uid
+
+
+def test_kubectl_shows_who_manages_the_secret_and_until_when(world: World) -> None:
+    """Labels and annotations: managed-by, the pull secret's name, per-host expiry, last renewal."""
+    world.add_namespaces("team-a")
+    world.once()
+    meta = world.secret("team-a")["metadata"]
+    assert meta["labels"] == {"app.kubernetes.io/managed-by": "rotator", "rotator.dev/pull-secret": SECRET}
+    entries = json.loads(meta["annotations"]["rotator.dev/entries"])
+    assert set(entries) == {ECR, GAR, ACR}
+    assert meta["annotations"]["rotator.dev/expires-at"] == entries[GAR]["expiresAt"]
+    assert meta["annotations"]["rotator.dev/renewed-at"] == max(entry["issuedAt"] for entry in entries.values())
+
+
+def test_invariant_10_check_is_the_same_plan_and_writes_nothing(world: World) -> None:
+    """`check` finds what `once` then does, change for change, and sends no write."""
+    world.add_namespaces("team-a", "team-b")
+    checked = world.rotation().run(write=False)
+    assert not [record for record in world.api.journal.records if record.verb not in {"get", "list"}]
+    assert [result.outcome for result in checked.results if result.change.action is not Action.NOTHING] == [
+        Outcome.PLANNED
+    ] * 4
+    done = world.once()
+    assert [result.change for result in done.results] == [result.change for result in checked.results]
+
+
+def test_a_pass_over_one_namespace_touches_no_other(world: World) -> None:
+    """`only` reads and writes one namespace: what a watch event will lead to."""
+    world.add_namespaces("team-a", "team-b")
+    report = world.rotation().run(only="team-b")
+    assert world.api.store.get("secrets", "team-a", SECRET) is None
+    assert set(world.auths("team-b")) == {ECR, GAR, ACR}
+    assert {record.namespace for record in world.api.journal.records} <= {"team-b", ""}
+    assert report.exit_code == 0
+
+
+def test_a_namespace_that_is_being_deleted_is_left_alone(world: World) -> None:
+    """Nothing is read or written in it, and it is no failure."""
+    world.add_namespaces("team-a", "team-b")
+    world.api.store.hold_terminating = True
+    world.api.store.delete_namespace("team-b")
+    report = world.once()
+    assert report.exit_code == 0
+    assert State.TERMINATING in {result.change.state for result in report.results}
+    assert world.writes() == 1
+
+
+def test_several_pull_secrets_each_reach_their_own_service_accounts(world: World) -> None:
+    """Least privilege: each ServiceAccount references its own Secret, with its own registries."""
+    world.api.store.create_namespace("team-a")
+    for name in ("workers", "apps"):
+        world.api.store.create_service_account("team-a", name)
+    apps = """
+  - name: app-pull
+    registries: [images]
+    namespaces: {names: [team-a]}
+    serviceAccounts: {names: [apps]}
+"""
+    world.configure(CONFIG + apps)
+    assert world.once().exit_code == 0
+    assert (world.references("team-a", "workers"), world.references("team-a", "apps")) == ([SECRET], ["app-pull"])
+    assert set(
+        json.loads(base64.b64decode(world.secret("team-a", "app-pull")["data"][".dockerconfigjson"]))["auths"]
+    ) == {GAR}
+    assert world.mints() == ONE_EACH
