@@ -8,7 +8,7 @@ help:  ## say what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/ready  ## watch a minute of rotation on the embedded sandbox
-	@$(BIN)/rotator demo
+	@$(BIN)/rotator demo $(ARGS)
 
 test: $(VENV)/ready  ## run all tests
 	$(BIN)/pytest

@@ -19,7 +19,8 @@ from typing import Concatenate, ParamSpec
 import click
 from rich.console import Console
 
-from rotator import __version__, configfile, logs, screens
+from rotator import __version__, logs, screens
+from rotator import config as configuration
 from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.errors import RotatorError
@@ -173,7 +174,7 @@ def run(options: Options) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration."""
-    click.echo(json.dumps(configfile.schema(), indent=2))
+    click.echo(json.dumps(configuration.schema(), indent=2))
 
 
 @cli.command()
@@ -213,7 +214,7 @@ def _print_report(report: Report, config: Config, shown: str, console: Console) 
 @contextmanager
 def _rotation(options: Options) -> Iterator[Rotation]:
     """The pass and all that it needs, from the command line's options."""
-    config = configfile.load(options.config_file)
+    config = configuration.load(options.config_file)
     cluster = Cluster.connect(options.kubeconfig, options.context, workers=WORKERS)
     try:
         cluster.check_reachable()

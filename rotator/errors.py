@@ -15,6 +15,9 @@ RotatorError                     exit code 1
 │   ├── MalformedAnswer          retryable: the answer is not a credential
 │   └── CredentialSpent          retryable: the credential had no life left when it arrived
 ├── ProbeRefused                 the registry refused a new credential
+├── WebError (web.py)            a request to a registry could not be sent as it is
+│   ├── WebTimeout               retryable: no complete answer in time
+│   └── WebUnreachable           retryable: no connection, or one that broke
 └── ClusterError                 the API server's answer to one request
     ├── ClusterUnusable          exit code 3: no kubeconfig, no connection, no authentication
     ├── Forbidden                403; the hint names the rule to add
@@ -58,8 +61,8 @@ class ConfigError(RotatorError):
     exit_code = 2
 
     def __init__(self, source: str, problems: tuple[str, ...]) -> None:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join((f"{source}: {count}", *(f"  {problem}" for problem in problems))))
+        head = source if len(problems) == 1 else f"{source}: {len(problems)} problems"
+        super().__init__(f"{head}: {problems[0]}" if len(problems) == 1 else "\n  ".join((head, *problems)))
         self.source = source
         self.problems = problems
 

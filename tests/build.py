@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from rotator import annotations, configfile, dockerconfig
+from rotator import annotations, dockerconfig
 from rotator.annotations import Note
-from rotator.config import Config
+from rotator.config import Config, parse
 from rotator.model import (
     Credential,
     NamespaceRecord,
@@ -38,7 +38,7 @@ def config(text: str = CONFIG, **replace: str) -> Config:
     """The configuration, with pieces of its text replaced."""
     for old, new in replace.items():
         text = text.replace(old, new)
-    return configfile.parse(text, "test.yaml")
+    return parse(text, "test.yaml")
 
 
 def credential(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_a_nearly_spent_token_is_used_and_asked_for_again_without_new_writes(wor
 
 # Objects that are not as they should be -------------------------------------------------------------------------------
 
-STRANGE = {
+STRANGE: dict[str, tuple[dict[str, Any], State, str]] = {
     "foreign": ({}, State.FOREIGN, "adopt: true"),
     "wrong type": ({"type": "Opaque"}, State.WRONG_TYPE, "delete this Secret"),
     "immutable": ({"immutable": True}, State.IMMUTABLE, "delete it"),
@@ -150,9 +151,7 @@ def test_a_secret_that_is_not_ours_to_mend_is_reported_and_everything_else_done(
     adopt = state is not State.FOREIGN
     world.configure(CONFIG + ("    adopt: true\n" if adopt else ""))
     put = {"data": {".dockerconfigjson": '{"auths":{"ghcr.io":{"auth":"YTpi"}}}'}, **fields}
-    data = put.pop("data")
-    assert isinstance(data, dict)
-    world.api.store.put_secret("team-b", SECRET, data, **put)  # type: ignore[arg-type]
+    world.api.store.put_secret("team-b", SECRET, **put)
     before = world.secret("team-b")
     report = world.once()
     found = result(report, "team-b")

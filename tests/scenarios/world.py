@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from rotator import configfile
 from rotator.cluster.client import Cluster
-from rotator.config import Config
+from rotator.config import Config, parse
 from rotator.providers import provider_for
 from rotator.rotation import Report, Rotation
 from rotator.sandbox.apiserver import ApiServer, Rule
@@ -68,12 +67,12 @@ class World:
     api: ApiServer
     clock: Clock
     directory: Path
-    config: Config = field(default_factory=lambda: configfile.parse(CONFIG, "config.yaml"))
+    config: Config = field(default_factory=lambda: parse(CONFIG, "config.yaml"))
     _clusters: list[Cluster] = field(default_factory=list)
 
     def configure(self, text: str) -> None:
         """Use this configuration from now on."""
-        self.config = configfile.parse(text, "config.yaml")
+        self.config = parse(text, "config.yaml")
 
     def add_namespaces(self, *names: str) -> None:
         """Namespaces with a ServiceAccount `workers` in each."""

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from rotator.sandbox.cloud import utc_now
 from rotator.sandbox.demo import screen
-from rotator.sandbox.demo.misfortunes import Misfortunes, wait_until
+from rotator.sandbox.demo.misfortunes import Misfortune, Misfortunes, wait_until
 from rotator.sandbox.demo.screen import View
 from rotator.sandbox.demo.stage import NAMESPACES, NEWCOMER, PULL_SECRET, REGISTRIES, Stage
 from rotator.sandbox.demo.workers import Tally, Verdict, Workers
@@ -33,8 +33,7 @@ PLAIN_TICK = 5.0
 EVENTS = {
     "credential.minted": "rotator minted a credential for {registry}, {life_s} s of life",
     "mint.failed": "rotator could not mint for {registry} ({reason}), next try in {next_attempt_in_s} s",
-    "secret.contested": "rotator takes its Secret in {namespace} back from {managers}",
-    "reference.attached": "rotator attached {pull_secret} to {namespace}/{service_account}",
+    "secret.contested": "rotator takes its Secret in {namespace} back from {managers[0]}",
 }
 
 
@@ -55,7 +54,10 @@ class Demo:
         """Play it; the exit code."""
         with tempfile.TemporaryDirectory(prefix="rotator-demo-") as directory, Stage(Path(directory)) as stage:
             workers = Workers(stage, self._tally, self._failed)
-            misfortunes = Misfortunes(stage, self._tally, workers, self._tell)
+            misfortunes = Misfortunes(
+                stage, self._tally, workers, self._tell, lambda name: self._view.left.get(name, 0.0)
+            )
+            self._began = time.monotonic()
             first_write = self._open(stage)
             if first_write is None:
                 self._console.print(Text("rotator wrote no Secret; its last words:", style="red"))
@@ -92,21 +94,27 @@ class Demo:
         return first
 
     def _play(self, stage: Stage, misfortunes: Misfortunes) -> None:
-        self._began = time.monotonic()
-        script = list(misfortunes.script(self._seconds)) if self._with_rotator else []
+        script = misfortunes.script(self._seconds) if self._with_rotator else []
         screened = nullcontext() if self._plain else Live(console=self._console, refresh_per_second=8)
         lines_at = 0.0
         with screened as shown:
             while (elapsed := time.monotonic() - self._began) < self._seconds:
-                while script and script[0].at * self._seconds <= elapsed:
-                    script.pop(0).happen()
                 self._look(stage)
+                script = self._happen(script, elapsed)
                 if shown is not None:
                     shown.update(screen.live(self._view, self._tally))
                 elif elapsed >= lines_at:
                     self._say(screen.plain(self._view, self._tally))
                     lines_at += PLAIN_TICK
                 time.sleep(TICK)
+
+    def _happen(self, script: list[Misfortune], elapsed: float) -> list[Misfortune]:
+        """Let happen what is to happen now; what is still to come."""
+        now = [misfortune for misfortune in script if misfortune.at <= elapsed and misfortune.ready()]
+        for misfortune in now:
+            misfortune.happen()
+        aftermath = [after for misfortune in now for after in misfortune.aftermath(elapsed)]
+        return [misfortune for misfortune in script if misfortune not in now] + aftermath
 
     def _look(self, stage: Stage) -> None:
         """What there is to see now: in the cluster as kubectl shows it, in the program's log, in the clouds' books."""
@@ -122,10 +130,14 @@ class Demo:
     def _tell_log(self, stage: Stage) -> None:
         text = stage.written_by_rotator()
         complete = text.rfind("\n") + 1
-        for line in text[self._read : complete].splitlines():
-            event = _event(line)
+        events = [_event(line) for line in text[self._read : complete].splitlines()]
+        attached = [event for event in events if event.get("event") == "reference.attached"]
+        for event in events:
             if words := EVENTS.get(str(event.get("event"))):
                 self._tell(words.format(**event))
+        if attached:
+            places = f"{len(attached)} ServiceAccounts" if len(attached) > 1 else attached[0]["namespace"]
+            self._tell(f"rotator attached {PULL_SECRET} in {places}")
         self._read = complete
 
     def _failed(self, pull: Pull) -> None:

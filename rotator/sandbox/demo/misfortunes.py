@@ -3,11 +3,11 @@
 import base64
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rotator.sandbox.apiserver.objects import Object
-from rotator.sandbox.demo.stage import ECR, NEWCOMER, PULL_SECRET, SWEEP, Stage
+from rotator.sandbox.demo.stage import ECR, LIFE, NEWCOMER, PULL_SECRET, SWEEP, Stage
 from rotator.sandbox.demo.workers import Tally, Workers
 from rotator.sandbox.faults import Fault
 
@@ -24,34 +24,42 @@ EDITED = "team-b"
 
 @dataclass(frozen=True, slots=True)
 class Misfortune:
-    """Something that happens when this share of the time is over."""
+    """Something that happens from second `at` on, as soon as the moment is right; `mend` follows `lasts` later."""
 
     at: float
     happen: Callable[[], None]
+    mend: Callable[[], None] | None = None
+    lasts: float = DOWNTIME
+    ready: Callable[[], bool] = lambda: True
+
+    def aftermath(self, now: float) -> "list[Misfortune]":
+        """What is to come when this has happened."""
+        return [Misfortune(now + self.lasts, self.mend)] if self.mend else []
 
 
 @dataclass
 class Misfortunes:
-    """The script. `tell` says what happens to whoever watches."""
+    """The script. `tell` says what happens to whoever watches; `left` is a registry's published life in seconds."""
 
     stage: Stage
     tally: Tally
     workers: Workers
     tell: Tell
+    left: Callable[[str], float]
 
-    def script(self, seconds: float) -> Sequence[Misfortune]:
-        """What happens in a show of so many seconds."""
-        pause = DOWNTIME / seconds
-        return (
-            Misfortune(0.16, self.azure_down),
-            Misfortune(0.16 + pause, self.azure_up),
-            Misfortune(0.32, self.entry_edited),
-            Misfortune(0.46, self.namespace_added),
-            Misfortune(0.58, self.rotator_killed),
-            Misfortune(0.58 + pause / 2, self.rotator_restarted),
-            Misfortune(0.76, self.aws_hangs),
-            Misfortune(0.76 + pause, self.aws_answers),
-        )
+    def script(self, seconds: float) -> list[Misfortune]:
+        """What happens in a show of so many seconds. A cloud fails just when a renewal is due: there it matters."""
+        return [
+            Misfortune(0.12 * seconds, self.azure_down, self.azure_up, ready=lambda: self._is_nearly_due("contoso")),
+            Misfortune(0.32 * seconds, self.entry_edited),
+            Misfortune(0.44 * seconds, self.namespace_added),
+            Misfortune(0.56 * seconds, self.rotator_killed, self.rotator_restarted, lasts=DOWNTIME / 2),
+            Misfortune(0.68 * seconds, self.aws_hangs, self.aws_answers, ready=lambda: self._is_nearly_due("prod")),
+        ]
+
+    def _is_nearly_due(self, registry: str) -> bool:
+        half = LIFE.total_seconds() / 2
+        return half < self.left(registry) < half + 1.5
 
     def azure_down(self) -> None:
         """Azure answers 503 to everything."""
