@@ -1,0 +1,1 @@
+"""Tests of the sandbox: the real SDKs and clients speak to it with production configuration."""
