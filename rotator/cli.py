@@ -70,7 +70,7 @@ class Options:
     config_file: Path
     kubeconfig: Path | None
     context: str | None
-    log_level: str
+    log_level: str | None
     log_format: str
 
 
@@ -95,11 +95,9 @@ _OPTIONS = (
     click.option(
         "--log-level",
         type=click.Choice(logs.LEVELS),
-        default="info",
         envvar="ROTATOR_LOG_LEVEL",
-        show_default=True,
         show_envvar=True,
-        help="Secrets are masked at every level.",
+        help="Default: info, or nothing beside a table. Secrets are masked at every level.",
     ),
     click.option(
         "--log-format",
@@ -121,7 +119,7 @@ def _with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[
         config_file: Path,
         kubeconfig: Path | None,
         context: str | None,
-        log_level: str,
+        log_level: str | None,
         log_format: str,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -164,7 +162,7 @@ def run(options: Options) -> None:
     from rotator.daemon import Daemon  # noqa: PLC0415  (the scheduler is not needed elsewhere)
 
     _configure_logs(options, quiet=False)
-    with _rotation(options) as rotation:
+    with _rotation(options, must_answer=False) as rotation:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -192,7 +190,7 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
     console = Console()
     shown = ("table" if console.is_terminal else "logs") if output == "auto" else output
     _configure_logs(options, quiet=shown == "table")
-    with _rotation(options) as rotation:
+    with _rotation(options, must_answer=True) as rotation:
         report = _watched_pass(rotation, console, write=write) if shown == "table" else rotation.run(write=write)
     _print_report(report, rotation.config, shown, console)
     return report.exit_code
@@ -201,7 +199,7 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
 def _watched_pass(rotation: Rotation, console: Console, *, write: bool) -> Report:
     with screens.progress_bar(console) as bar:
         task = bar.add_task("writing", total=None)
-        return rotation.run(write=write, progress=lambda done: bar.update(task, advance=done))
+        return rotation.run(write=write, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _print_report(report: Report, config: Config, shown: str, console: Console) -> None:
@@ -212,22 +210,22 @@ def _print_report(report: Report, config: Config, shown: str, console: Console) 
 
 
 @contextmanager
-def _rotation(options: Options) -> Iterator[Rotation]:
-    """The pass and all that it needs, from the command line's options."""
+def _rotation(options: Options, *, must_answer: bool) -> Iterator[Rotation]:
+    """The pass and all that it needs. A daemon waits for an API server that does not answer yet; one pass does not."""
     config = configuration.load(options.config_file)
     cluster = Cluster.connect(options.kubeconfig, options.context, workers=WORKERS)
     try:
-        cluster.check_reachable()
+        if must_answer:
+            cluster.check_reachable()
         yield Rotation(config, cluster, provider_for)
     finally:
         cluster.close()
 
 
 def _configure_logs(options: Options, *, quiet: bool) -> None:
-    """On a terminal the table says it all: only warnings and worse are logged beside it."""
+    """On a terminal the table says it all: nothing is logged beside it unless a level was asked for."""
     console = sys.stderr.isatty() if options.log_format == "auto" else options.log_format == "console"
-    floor = "warning" if quiet and options.log_level == "info" else options.log_level
-    logs.configure(floor, "console" if console else "json")
+    logs.configure(options.log_level or ("critical" if quiet else "info"), "console" if console else "json")
 
 
 def _say(line: str) -> None:

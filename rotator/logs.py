@@ -2,8 +2,8 @@
 
 Secret values mask themselves by their type (`SecretText`). The processor here is the second line: it masks by key and
 by shape, so that a value which slipped into a message is still not written. The SDKs' own loggers are the third: boto3
-prints tokens at DEBUG and azure-identity the server's answer at WARNING, so they never go below WARNING, and what they
-say is replaced by who said it.
+prints tokens at DEBUG and azure-identity the server's answer at WARNING. They are silenced: what fails in them reaches
+us as an exception, which is reported in our words. Of any other library we say that it warned, and where, but not what.
 """
 
 import logging
@@ -18,8 +18,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from rotator.model import MASK
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = ("debug", "info", "warning", "error", "critical")
 LogFormat = Literal["json", "console"]
+
+_SILENT = ("azure", "boto3", "botocore", "google", "kubernetes", "msal", "requests", "urllib3")
 
 _SECRET_KEYS = re.compile(
     r"passw|token|secret_(value|text)|credential_value|authorization|assertion|private_?key", re.IGNORECASE
@@ -49,6 +51,8 @@ def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | No
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

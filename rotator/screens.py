@@ -39,10 +39,10 @@ def progress_bar(console: Console) -> Progress:
 def report_screen(report: Report, config: Config, now: datetime) -> RenderableType:
     """The whole report: registries, pull secrets, then what is worth a line each."""
     parts: list[RenderableType] = [_registries(report, now), _pull_secrets(report, config)]
-    notable = report.notable()
-    parts += [_line(result) for result in notable[:SHOWN]]
-    if len(notable) > SHOWN:
-        parts.append(Text(f"... and {len(notable) - SHOWN} more; --output json has them all", style="dim"))
+    lines = _lines(report.notable())
+    parts += lines[:SHOWN]
+    if len(lines) > SHOWN:
+        parts.append(Text(f"... and {len(lines) - SHOWN} more lines; --output json has them all", style="dim"))
     parts += [Text(f"✗ {status.error}", style="red") for status in report.registries if status.error]
     return Group(*parts)
 
@@ -104,12 +104,31 @@ def _word(result: Result) -> str:
     return "in order" if result.outcome is Outcome.NOTHING else str(result.outcome)
 
 
-def _line(result: Result) -> Text:
+def _lines(results: list[Result]) -> list[Text]:
+    """A line for all that are alike but for their namespace, failures first."""
+    alike: dict[tuple[str, ...], list[Result]] = {}
+    for result in sorted(results, key=lambda result: not result.failed):
+        change = result.change
+        key = (change.subject.kind, change.subject.name, change.state, change.message, str(result.error or ""))
+        alike.setdefault((*key, result.outcome), []).append(result)
+    return [_line(group) for group in alike.values()]
+
+
+def _line(group: list[Result]) -> Text:
+    result = group[0]
     change = result.change
     mark, style = ("✗", "red") if result.failed else ("·", STYLES[result.outcome])
     outcome = "" if result.outcome is Outcome.NOTHING else f" [{result.outcome}]"
     detail = f"{change.message}: {result.error}" if result.error else change.message
-    return Text(f"{mark} {change.subject}: {change.state}{outcome}, {detail}", style=style)
+    what = (
+        str(change.subject) if len(group) == 1 else f"{change.subject.kind} {change.subject.name} in {_places(group)}"
+    )
+    return Text(f"{mark} {what}: {change.state}{outcome}, {detail}", style=style)
+
+
+def _places(group: list[Result]) -> str:
+    names = [result.change.subject.namespace for result in group]
+    return f"{len(names)} namespaces ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"  # noqa: PLR2004
 
 
 def _table(*columns: str) -> Table:

@@ -4,7 +4,7 @@ A change is decided on a snapshot, so each write carries the version that it was
 since, it is read, judged and merged again, a few times.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,8 @@ log = structlog.get_logger("rotator.apply")
 TRIES = 5
 """How often one object is read again before its writers are left to themselves until the next pass."""
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, int], None]
+"""Told how many changes are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,17 @@ class Applying:
     clock: Callable[[], datetime]
     stopping: Callable[[], bool]
 
-    def apply(self, changes: Iterable[Change], workers: int, progress: Progress) -> list[Result]:
+    def apply(self, changes: Sequence[Change], workers: int, progress: Progress) -> list[Result]:
         """Carry out the changes that ask for something, at most `workers` namespaces at a time."""
         batches: dict[str, list[Change]] = {}
+        total = len(changes)
         for change in changes:
             batches.setdefault(change.subject.namespace, []).append(change)
         results: list[Result] = []
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
             for done in pool.map(self._apply_namespace, batches.values()):
                 results += done
-                progress(len(done))
+                progress(len(results), total)
         return results
 
     def foresee(self, change: Change) -> Result:

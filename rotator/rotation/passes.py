@@ -18,7 +18,7 @@ from rotator.providers import Provider
 from rotator.rotation.apply import Applying, Progress
 from rotator.rotation.minting import Minting
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
-from rotator.rotation.wakes import published_until
+from rotator.rotation.wakes import Published, published
 
 log = structlog.get_logger("rotator.pass")
 
@@ -41,6 +41,8 @@ class _Sight:
     snapshot: Snapshot
     plan: Plan
     generation: int
+
+    published: Mapping[str, Published]
 
     @property
     def needed(self) -> set[str]:
@@ -93,7 +95,8 @@ class Rotation:
     def _look(self, only: str | None) -> _Sight:
         generation = self._generation
         snapshot = gather(self._cluster, self.config, only)
-        return _Sight(snapshot, plan(snapshot, self.config, self.minting.held, self._clock()), generation)
+        decided = plan(snapshot, self.config, self.minting.held, self._clock())
+        return _Sight(snapshot, decided, generation, published(self.config, snapshot, decided.changes))
 
     def _start_mints(self, sight: _Sight) -> dict[str, Future[None]]:
         wanted = self.minting.wanted(sight.plan.mints, sight.needed, self._clock())
@@ -101,7 +104,7 @@ class Rotation:
             name: self.minting.start(
                 name,
                 sight.plan.mints.get(name, "the last try failed"),
-                published_until(self.config, sight.snapshot, name),
+                {host: sight.published[host].until for host in self.config.registry(name).hosts},
             )
             for name in wanted
         }
@@ -134,7 +137,7 @@ class Rotation:
 
     def _status(self, registry: Registry, sight: _Sight, asked: bool) -> RegistryStatus:
         failure = self.minting.failure(registry.name)
-        ends = published_until(self.config, sight.snapshot, registry.name).values()
+        ends = [sight.published[host].first_expiry for host in registry.hosts if host in sight.published]
         return RegistryStatus(
             name=registry.name,
             kind=registry.kind,
@@ -166,5 +169,5 @@ def _latest(earlier: list[Result], later: list[Result]) -> list[Result]:
     ]
 
 
-def _ignore(_done: int) -> None:
+def _ignore(_done: int, _total: int) -> None:
     """Nobody watches the progress."""

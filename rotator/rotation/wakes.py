@@ -1,28 +1,38 @@
-"""When the daemon wakes up for each registry. Pure: chance comes in as an argument."""
+"""What is published now, and when the daemon wakes up to renew it. Pure: chance comes in as an argument."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from rotator import annotations, renewal, selection
 from rotator.config import Config
-from rotator.model import Credential, Kind, Snapshot, State
+from rotator.model import Change, Credential, Kind, Snapshot, State
 from rotator.rotation.report import Result
 
 
-def published_until(config: Config, snapshot: Snapshot, registry: str) -> dict[str, datetime | None]:
-    """By host of the registry: when the first of the published credentials expires; None where a Secret has none."""
-    found: dict[str, datetime | None] = {}
-    for pull_secret in config.pull_secrets:
-        if registry not in pull_secret.registries:
-            continue
-        for namespace in snapshot.namespaces.values():
-            if not namespace.terminating and selection.covers(pull_secret.namespaces, namespace):
-                record = snapshot.secrets.get((namespace.name, pull_secret.name))
-                notes = annotations.read(record.annotations) if record else {}
-                for host in config.registry(registry).hosts:
-                    until = notes[host].expires_at if host in notes else None
-                    found[host] = _earlier(found.get(host, until), until)
-    return found
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What Pods use for one host now: the first expiry in any Secret, and whether each Secret has an entry at all."""
+
+    first_expiry: datetime | None
+    everywhere: bool
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when every Pod can pull from this host; None where some cannot now."""
+        return self.first_expiry if self.everywhere else None
+
+
+def published(config: Config, snapshot: Snapshot, changes: Iterable[Change]) -> dict[str, Published]:
+    """By host, what the Secrets hold that are ours to write; a foreign or broken one is not served and does not count."""
+    found: dict[str, list[datetime | None]] = {}
+    for change in changes:
+        if change.subject.kind is Kind.SECRET and change.pull_secret and not change.is_problem:
+            record = snapshot.secrets.get((change.subject.namespace, change.subject.name))
+            notes = annotations.read(record.annotations) if record else {}
+            for host in selection.hosts(config.pull_secret(change.pull_secret), config):
+                found.setdefault(host, []).append(notes[host].expires_at if host in notes else None)
+    return {host: Published(min(filter(None, ends), default=None), None not in ends) for host, ends in found.items()}
 
 
 def wakes(
@@ -53,7 +63,3 @@ def _wake(config: Config, times: tuple[datetime, datetime], now: datetime, draw:
     issued_at, expires_at = times
     due = renewal.due_at(issued_at, expires_at, config.renewal.at)
     return renewal.wake_at(due, expires_at, jitter=config.renewal.jitter, draw=draw, now=now)
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return None if one is None or other is None else min(one, other)
