@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from rotator import renewal
 from rotator.annotations import stamp
 from rotator.errors import RotatorError
 from rotator.logs import where
@@ -84,8 +85,10 @@ class Daemon:
             self._schedule(RETRY_JOB, now + RETRY)
 
     def _schedule(self, job: str, at: datetime) -> None:
-        if self._scheduler.running:
-            self._scheduler.add_job(
-                self._pass, DateTrigger(at, timezone="UTC"), args=[job], id=f"due-{job}", replace_existing=True
-            )
-            log.debug("alarm.set", job=job, at=stamp(at))
+        """Set the alarm of this name anew; one that is overdue rings after a moment, so that nothing can spin."""
+        if not self._scheduler.running:
+            return
+        at = max(at, self._clock() + renewal.SHORTEST_PAUSE)
+        trigger = DateTrigger(at, timezone="UTC")
+        self._scheduler.add_job(self._pass, trigger, args=[job], id=f"due-{job}", replace_existing=True)
+        log.debug("alarm.set", job=job, at=stamp(at))

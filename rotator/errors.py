@@ -15,6 +15,7 @@ RotatorError                     exit code 1
 │   ├── MalformedAnswer          retryable: the answer is not a credential
 │   └── CredentialSpent          retryable: the credential had no life left when it arrived
 ├── ProbeRefused                 the registry refused a new credential
+├── ProbeUnanswered              retryable: the registry gave no verdict, and what is published stays
 ├── WebError (web.py)            a request to a registry could not be sent as it is
 │   ├── WebTimeout               retryable: no complete answer in time
 │   └── WebUnreachable           retryable: no connection, or one that broke
@@ -151,6 +152,12 @@ class ProbeRefused(RotatorError):
     def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class ProbeUnanswered(RotatorError):
+    """The registry gave no verdict on a new credential, so what is published stays while it lives."""
+
+    retryable = True
 
 
 class ClusterError(RotatorError):

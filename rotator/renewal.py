@@ -6,6 +6,7 @@ the decision: a decision with chance in it loops, or is skipped, when two places
 
 from datetime import datetime, timedelta
 
+from rotator.annotations import CLOCK_TOLERANCE
 from rotator.model import whole_seconds
 
 SHORTEST_PAUSE = timedelta(seconds=1)
@@ -29,8 +30,11 @@ def due_at(issued_at: datetime, expires_at: datetime, at: float) -> datetime:
 
 
 def is_due(issued_at: datetime, expires_at: datetime, at: float, now: datetime) -> bool:
-    """Whether to renew now. No randomness: two replicas and two runs decide alike."""
-    return now >= due_at(issued_at, expires_at, at)
+    """Whether to renew now. No randomness: two replicas and two runs decide alike.
+
+    What was issued in the future was issued before the clock was set back: its times mean nothing, so it is due too.
+    """
+    return now >= due_at(issued_at, expires_at, at) or issued_at > now + CLOCK_TOLERANCE
 
 
 def wake_at(due: datetime, expires_at: datetime, *, jitter: float, draw: float, now: datetime) -> datetime:

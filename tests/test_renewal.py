@@ -83,3 +83,9 @@ def test_backoff_is_bounded_by_the_life_that_is_left(
 def test_backoff_never_spends_the_last_minutes_waiting(failures: int, left: timedelta) -> None:
     """However many failures there were, several tries fit into the life that is left."""
     assert renewal.backoff(failures, left) <= left / renewal.SHARE_OF_LIFE_LEFT
+
+
+def test_a_credential_from_the_future_is_due() -> None:
+    """The clock was set back by an hour: the times of what is held mean nothing any more, so it is minted anew."""
+    assert renewal.is_due(NOW + HOUR, NOW + 13 * HOUR, 0.5, NOW)
+    assert not renewal.is_due(NOW + timedelta(minutes=1), NOW + 12 * HOUR, 0.5, NOW)

@@ -15,7 +15,7 @@ import structlog
 from rotator import renewal
 from rotator.annotations import stamp
 from rotator.config import Config, Registry
-from rotator.errors import MintError, ProbeRefused, RotatorError
+from rotator.errors import MintError, ProbeRefused, ProbeUnanswered, RotatorError
 from rotator.logs import where
 from rotator.model import Credential
 from rotator.probe import Finding, Verdict, probe, publish_unknown
@@ -119,7 +119,7 @@ class Minting:
             self._minted[registry.name] = Minted(credential, publishable)
         withheld = [finding for finding in findings if finding.host not in publishable]
         if withheld:
-            raise ProbeRefused(_withheld(registry, withheld), status=withheld[0].status)
+            raise _withheld(registry, withheld)
         self._failures.pop(registry.name, None)
 
     def _provider(self, registry: Registry) -> Provider:
@@ -182,7 +182,9 @@ class Minting:
         return failure.count if failure else 0
 
 
-def _withheld(registry: Registry, findings: list[Finding]) -> str:
-    shown = "; ".join(finding.message for finding in findings[:2])
-    more = f" and {len(findings) - 2} more hosts" if len(findings) > 2 else ""  # noqa: PLR2004  (two are shown)
-    return f"registry {registry.name!r}: the new credential is not published: {shown}{more}"
+def _withheld(registry: Registry, findings: list[Finding]) -> ProbeRefused | ProbeUnanswered:
+    refused = next((finding for finding in findings if finding.verdict is Verdict.REFUSED), None)
+    worst = refused or findings[0]
+    more = f" (and {len(findings) - 1} more hosts)" if len(findings) > 1 else ""
+    message = f"registry {registry.name!r}: the new credential is not published: {worst.message}{more}"
+    return ProbeRefused(message, status=worst.status) if refused else ProbeUnanswered(message)

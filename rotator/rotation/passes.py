@@ -136,7 +136,8 @@ class Rotation:
         return tuple(self._status(registry, sight, registry.name in mints) for registry in self.config.registries)
 
     def _status(self, registry: Registry, sight: _Sight, asked: bool) -> RegistryStatus:
-        failure = self.minting.failure(registry.name)
+        # A registry that no Secret needs any more is not tried again, so its last failure is nobody's trouble.
+        failure = self.minting.failure(registry.name) if registry.name in sight.needed else None
         ends = [sight.published[host].first_expiry for host in registry.hosts if host in sight.published]
         return RegistryStatus(
             name=registry.name,

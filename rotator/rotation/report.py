@@ -101,7 +101,8 @@ class Report:
     @property
     def retryable(self) -> bool:
         """Whether an API server's failure is worth another pass before the next sweep."""
-        return any(result.error is not None and result.error.retryable for result in self.results)
+        errors = [result.error for result in self.results] + [gap.error for gap in self.snapshot.gaps]
+        return any(error is not None and error.retryable for error in errors)
 
     def counts(self) -> dict[str, int]:
         """How many changes had each outcome."""

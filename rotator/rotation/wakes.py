@@ -24,7 +24,7 @@ class Published:
 
 
 def published(config: Config, snapshot: Snapshot, changes: Iterable[Change]) -> dict[str, Published]:
-    """By host, what the Secrets hold that are ours to write; a foreign or broken one is not served and does not count."""
+    """By host, what the Secrets hold that are ours to write: a foreign or broken one is not served, so not counted."""
     found: dict[str, list[datetime | None]] = {}
     for change in changes:
         if change.subject.kind is Kind.SECRET and change.pull_secret and not change.is_problem:

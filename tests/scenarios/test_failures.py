@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from rotator.errors import ClusterUnusable
 from rotator.model import State
 from rotator.rotation import Outcome, Report, Result
 from rotator.sandbox.apiserver import Call, Rule
+from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
-from tests.scenarios.world import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET, World
+from rotator.sandbox.server import Response
+from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
+from tests.scenarios.world import World
 
 TEAMS = ("team-a", "team-b", "team-c")
 FAULTS = [Fault.DOWN, Fault.HUNG, Fault.DRIPPING, Fault.REFUSING, Fault.THROTTLING, Fault.MALFORMED, Fault.BLANK]
@@ -87,7 +91,7 @@ def test_invariant_1_a_credential_that_its_registry_refuses_is_not_published(wor
     rotation.run()
     before = bytes_of(world)
     world.clock.advance(minutes=40)
-    world.net.registries[GAR].fault = Fault.REFUSING
+    world.net.hosts[GAR] = lambda _: Response(401, headers={"WWW-Authenticate": 'Basic realm="elsewhere"'})
     report = rotation.run()
     assert bytes_of(world) == before
     assert [status.error.reason for status in report.registries if status.error] == ["ProbeRefused"]
@@ -102,8 +106,9 @@ def test_a_registry_that_cannot_be_asked_gets_the_new_credential_only_when_the_o
     before = bytes_of(world)
     world.net.registries[GAR].fault = Fault.DOWN
     world.clock.advance(minutes=40)
-    rotation.run()
+    report = rotation.run()
     assert bytes_of(world) == before
+    assert [status.error.reason for status in report.registries if status.error] == ["ProbeUnanswered"]
     world.clock.advance(minutes=30)
     rotation.run()
     assert all(bytes_of(world)[team] != before[team] for team in TEAMS)
@@ -358,3 +363,48 @@ def add_reference(account: dict[str, object], number: int) -> None:
     references = account.get("imagePullSecrets", [])
     assert isinstance(references, list)
     account["imagePullSecrets"] = [*references, {"name": f"rival-{number}"}]
+
+
+def test_invariant_12_a_hung_cloud_does_not_keep_others_waiting(world: World) -> None:
+    """While AWS is silent (for its whole deadline), the tokens of the other two are already in every Secret."""
+    world.add_namespaces(*TEAMS)
+    world.configure(CONFIG.replace("deadline: 2s", "deadline: 60s"))
+    world.net.aws.fault = Fault.HUNG
+    rotation = world.rotation()
+    pass_under_way = threading.Thread(target=rotation.run)
+    pass_under_way.start()
+    try:
+        wait_until(lambda: all(world.api.store.get("secrets", team, SECRET) for team in TEAMS), 30)
+        assert pass_under_way.is_alive()
+        assert {frozenset(world.auths(team)) for team in TEAMS} == {frozenset({GAR, ACR})}
+    finally:
+        rotation.stop()
+        pass_under_way.join()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_breaks_nothing(world: World, hours: int) -> None:
+    """One hour forth or back: the pass renews what its times no longer speak for; the next has nothing to do."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=hours)
+    assert rotation.run().exit_code == 0
+    before = bytes_of(world)
+    report = rotation.run()
+    assert report.exit_code == 0
+    assert {r.change.state for r in report.results} == {State.UP_TO_DATE, State.REFERENCED}
+    assert bytes_of(world) == before
+
+
+def test_a_registry_that_nobody_needs_any_more_is_not_tried_again(world: World) -> None:
+    """Its last failure is nobody's trouble once the only namespace that needed it is gone: no error, no alarm."""
+    world.add_namespaces("team-a")
+    world.net.azure.fault = Fault.DOWN
+    rotation = world.rotation()
+    assert rotation.run().exit_code == 1
+    world.api.store.delete_namespace("team-a")
+    world.clock.advance(minutes=10)
+    report = rotation.run()
+    assert report.exit_code == 0
+    assert [status.next_attempt_at for status in report.registries] == [None, None, None]

@@ -5,7 +5,8 @@ import json
 
 from rotator.model import Action, State
 from rotator.rotation import Outcome
-from tests.scenarios.world import ACR, CONFIG, ECR, GAR, SECRET, World
+from tests.outside import ACR, CONFIG, ECR, GAR, SECRET
+from tests.scenarios.world import World
 
 TEAMS = tuple(f"team-{number}" for number in range(12))
 ONE_EACH = {"prod": 1, "images": 1, "contoso": 1}
@@ -199,3 +200,15 @@ def test_several_pull_secrets_each_reach_their_own_service_accounts(world: World
         json.loads(base64.b64decode(world.secret("team-a", "app-pull")["data"][".dockerconfigjson"]))["auths"]
     ) == {GAR}
     assert world.mints() == ONE_EACH
+
+
+def test_invariant_8_no_pod_is_touched(world: World) -> None:
+    """Through first pass and renewal, nothing is asked of Pods: they need no restart."""
+    world.add_namespaces("team-a")
+    pod = world.api.store.create_pod("team-a", "worker", f"{ECR}/app", service_account="workers")
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=7)
+    rotation.run()
+    assert not [record for record in world.api.journal.records if record.resource == "pods"]
+    assert world.api.store.get("pods", "team-a", "worker") == pod

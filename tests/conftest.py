@@ -1,0 +1,15 @@
+"""What holds for every test: in CI, a test that is skipped is a failure."""
+
+import os
+
+import pytest
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where CI skipped something: a check that nobody ran proves nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI"):
+        return
+    if skipped := reporter.stats.get("skipped", []):
+        reporter.write_line(f"CI: {len(skipped)} tests were skipped, and none may be", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
