@@ -148,9 +148,11 @@ class Server:
         with self._lock:
             connections = dict(self._connections)
         for thread, connection in connections.items():
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            # Again and again: a shutdown between two calls of the TLS layer was seen to go unnoticed.
+            while thread.is_alive():
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                thread.join(timeout=0.1)
 
 
 class Connection:

@@ -1,0 +1,98 @@
+"""Everything outside rotator, on loopback: the clouds and the cluster, and what a test reads and does there."""
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rotator.sandbox.apiserver import ApiServer
+from rotator.sandbox.internet import Internet
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+GAR = "europe-west1-docker.pkg.dev"
+ACR = "contoso.azurecr.io"
+SECRET = "worker-pull"
+
+CONFIG = f"""
+registries:
+  - {{name: prod, ecr: {{hosts: [{ECR}]}}, deadline: 2s}}
+  - {{name: images, gar: {{hosts: [{GAR}]}}, deadline: 2s}}
+  - {{name: contoso, acr: {{hosts: [{ACR}], identity: {{type: workload}}}}, deadline: 2s}}
+pullSecrets:
+  - name: {SECRET}
+    registries: [prod, images, contoso]
+    namespaces: {{names: ["team-*"], exclude: [team-legacy]}}
+    serviceAccounts: {{names: [workers]}}
+"""
+
+ECR_ONLY = f"""
+registries:
+  - {{name: prod, ecr: {{hosts: [{ECR}]}}, deadline: 2s}}
+pullSecrets:
+  - {{name: {SECRET}, registries: [prod], namespaces: {{names: ["team-*"]}}, serviceAccounts: {{names: [workers]}}}}
+"""
+
+# What `mint` costs at each cloud: the one call that issues the credential.
+MINTS = {"prod": "GetAuthorizationToken", "images": "exchange", "contoso": "exchange"}
+
+
+@dataclass
+class Outside:
+    """The clouds, the cluster, and a directory for files."""
+
+    net: Internet
+    api: ApiServer
+    directory: Path
+
+    def identities(self) -> dict[str, str]:
+        """Write an identity in each cloud, and the variables that lead a Pod to it."""
+        google = self.net.google.external_account_file(self.directory)
+        return {
+            **self.net.aws.static_environment(),
+            **self.net.azure.workload_identity_environment(self.directory),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(google),
+        }
+
+    def add_namespaces(self, *names: str) -> None:
+        """Namespaces with a ServiceAccount `workers` in each."""
+        for name in names:
+            self.api.store.create_namespace(name)
+            self.api.store.create_service_account(name, "workers")
+
+    def secret(self, namespace: str, name: str = SECRET) -> dict[str, Any]:
+        """The Secret as it stands in the cluster."""
+        found = self.api.store.get("secrets", namespace, name)
+        assert found is not None, f"no Secret {namespace}/{name}"
+        return found
+
+    def auths(self, namespace: str) -> dict[str, Any]:
+        """The entries of the pull secret."""
+        text = base64.b64decode(self.secret(namespace)["data"][".dockerconfigjson"])
+        return json.loads(text)["auths"]  # type: ignore[no-any-return]
+
+    def password(self, namespace: str, host: str) -> str:
+        """The password that a kubelet would send to this host."""
+        return base64.b64decode(self.auths(namespace)[host]["auth"]).decode().partition(":")[2]
+
+    def references(self, namespace: str, account: str = "workers") -> list[str]:
+        """The pull secrets that the ServiceAccount references."""
+        found = self.api.store.get("serviceaccounts", namespace, account)
+        assert found is not None
+        return [reference["name"] for reference in found.get("imagePullSecrets", [])]
+
+    def mints(self) -> dict[str, int]:
+        """How often each registry's cloud was asked for a credential."""
+        clouds = {"prod": self.net.aws, "images": self.net.google, "contoso": self.net.azure}
+        return {name: clouds[name].calls[operation] for name, operation in MINTS.items()}
+
+    def writes(self) -> int:
+        """How many Secret writes the API server took."""
+        counts = self.api.journal.counts
+        return counts["patch", "secrets", 200] + counts["patch", "secrets", 201]
+
+    def forget(self) -> None:
+        """Count from here."""
+        self.api.journal.clear()
+        for cloud in (self.net.aws, self.net.google, self.net.azure):
+            cloud.calls.clear()
