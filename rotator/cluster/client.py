@@ -1,0 +1,154 @@
+"""The cluster as rotator sees it: Namespaces, its own Secrets, ServiceAccounts, and two kinds of write."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+import msgspec
+from kubernetes.client.configuration import Configuration
+
+from rotator.cluster import answers, failures, request
+from rotator.cluster.login import log_in
+from rotator.cluster.request import Request
+from rotator.cluster.transport import Transport
+from rotator.errors import ClusterError, ClusterUnusable, Forbidden
+from rotator.model import DesiredSecret, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
+
+T = TypeVar("T")
+
+PAGE = 500
+"""Objects per page: what kubectl asks for. Memory is bounded by one page, whatever the size of the cluster."""
+
+RESTARTS = 3
+"""How often one list may expire while it is read."""
+
+
+class Cluster:
+    """One API server, for many threads. Every call raises a ClusterError, and nothing else.
+
+    Each try is bounded by `timeout` to connect and again for the whole answer, and each call with its tries by
+    `deadline`.
+    """
+
+    def __init__(
+        self,
+        log_in: Callable[[], Configuration],
+        *,
+        workers: int = 16,
+        timeout: timedelta = timedelta(seconds=10),
+        deadline: timedelta = timedelta(seconds=30),
+        page: int = PAGE,
+    ) -> None:
+        self._transport = Transport(log_in, workers=workers, timeout=timeout, deadline=deadline)
+        self._page = page
+
+    @classmethod
+    def connect(
+        cls,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        *,
+        workers: int = 16,
+        timeout: timedelta = timedelta(seconds=10),
+    ) -> Self:
+        """The cluster of a kubeconfig's context, or the one that we run in; nothing is sent yet.
+
+        Without a kubeconfig (argument, KUBECONFIG) the Pod's own cluster comes before ~/.kube/config. Raises
+        ClusterUnusable.
+        """
+        return cls(partial(log_in, kubeconfig, context), workers=workers, timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def check_reachable(self) -> None:
+        """Raise ClusterUnusable unless a Kubernetes API server answers that knows us."""
+        asked = request.version()
+        try:
+            self._read(asked, _VERSION)
+        except Forbidden:
+            return  # it knows us, and keeps its version to itself
+        except ClusterUnusable:
+            raise
+        except ClusterError as error:
+            hint = error.hint or "check the server's address, and that it is a Kubernetes API server"
+            raise ClusterUnusable(error.message, hint=hint, status=error.status) from error
+
+    def namespaces(self, labels: str | None = None) -> Iterator[NamespaceRecord]:
+        """All Namespaces, or those that the label selector chooses."""
+        return (item.record() for item in self._list(request.list_namespaces(labels), _NAMESPACES))
+
+    def namespace(self, name: str) -> NamespaceRecord:
+        """One Namespace. Raises NotFound."""
+        return self._read(request.get_namespace(name), _NAMESPACE).record()
+
+    def secrets(self, name: str) -> Iterator[SecretRecord]:
+        """The Secrets of that name in all namespaces; equal texts are one object."""
+        shared: dict[SecretText, SecretText] = {}
+        return (item.record(shared) for item in self._list(request.list_all("secrets", None, name), _SECRETS))
+
+    def secret(self, namespace: str, name: str) -> SecretRecord:
+        """One Secret. Raises NotFound."""
+        return self._read(request.get("secrets", namespace, name), _SECRET).record({})
+
+    def service_accounts(
+        self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None
+    ) -> Iterator[ServiceAccountRecord]:
+        """The ServiceAccounts of one namespace or of all, or those of that name or label selector among them."""
+        asked = request.list_all("serviceaccounts", namespace, name, labels)
+        return (item.record() for item in self._list(asked, _SERVICE_ACCOUNTS))
+
+    def service_account(self, namespace: str, name: str) -> ServiceAccountRecord:
+        """One ServiceAccount. Raises NotFound."""
+        return self._read(request.get("serviceaccounts", namespace, name), _SERVICE_ACCOUNT).record()
+
+    def apply_secret(self, desired: DesiredSecret, *, force: bool = False) -> None:
+        """Create or update the Secret by server-side apply; `force` takes fields over from other managers.
+
+        Raises Conflict when the resourceVersion is stale or another manager owns a field (then it names the manager),
+        and Invalid when the UID is not that of the Secret, its type is another, or it is immutable.
+        """
+        self._transport.send(request.apply_secret(desired, force=force))
+
+    def attach(self, account: ServiceAccountRecord, names: Sequence[str]) -> None:
+        """Append references to these pull secrets. Raises Invalid when the ServiceAccount changed since it was read."""
+        self._transport.send(request.attach(account, names))
+
+    def _read(self, asked: Request, decoder: msgspec.json.Decoder[T]) -> T:
+        body = self._transport.send(asked)
+        try:
+            return decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise failures.malformed(asked) from error
+
+    def _list(self, asked: Request, decoder: msgspec.json.Decoder[answers.Page[T]]) -> Iterator[T]:
+        """The items, page by page.
+
+        A list that expired is continued as the server offers, no longer as of one moment, or else begun again: then an
+        item may come twice, and the later one is the newer.
+        """
+        token, expired = "", 0
+        while True:
+            try:
+                page = self._read(asked.page(self._page, token), decoder)
+            except failures.Gone as gone:
+                token, expired = gone.token, expired + 1
+                if expired > RESTARTS:
+                    raise
+                continue
+            yield from page.items or ()
+            token = page.metadata.token
+            if not token:
+                return
+
+
+_VERSION = msgspec.json.Decoder(answers.Version)
+_NAMESPACE = msgspec.json.Decoder(answers.Namespace)
+_NAMESPACES = msgspec.json.Decoder(answers.Page[answers.Namespace])
+_SECRET = msgspec.json.Decoder(answers.Secret)
+_SECRETS = msgspec.json.Decoder(answers.Page[answers.Secret])
+_SERVICE_ACCOUNT = msgspec.json.Decoder(answers.ServiceAccount)
+_SERVICE_ACCOUNTS = msgspec.json.Decoder(answers.Page[answers.ServiceAccount])

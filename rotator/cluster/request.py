@@ -1,0 +1,161 @@
+"""The requests that rotator makes of the API server: path, body, and the RBAC rule that each one needs."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, urlencode
+
+from rotator.model import DATA_KEY, FIELD_MANAGER, SECRET_TYPE, DesiredSecret, ServiceAccountRecord
+
+JSON = "application/json"
+# The answer to a write would repeat the whole Secret; its metadata is some 400 bytes (facts: seen on a real server).
+METADATA_ONLY = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
+APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML, and the only apply type that every supported version takes
+JSON_PATCH = "application/json-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, and what it asks of RBAC. All of ours may be sent twice without harm.
+
+    Reads and server-side apply are idempotent; a JSON Patch tests the resourceVersion. `namespace` None: cluster-wide.
+    """
+
+    verbs: tuple[str, ...]
+    resource: str
+    path: str
+    namespace: str | None = None
+    name: str | None = None
+    method: str = "GET"
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)  # of a write; it may hold a Secret
+    content_type: str = ""
+    accept: str = JSON
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @property
+    def rule(self) -> str:
+        """The RBAC rule that allows it, in words."""
+        name = f" named {self.name}" if self.name else ""
+        return f"verbs [{', '.join(self.verbs)}] on {self.resource}{name}{self._place}"
+
+    def page(self, limit: int, token: str) -> "Request":
+        """The same list, one page of it: the first, or the one after the page that gave the token."""
+        following = (("continue", token),) if token else ()
+        return replace(self, query=(*self.query, ("limit", str(limit)), *following))
+
+    def __str__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        return f"{self.verbs[0]} {self.resource}{name}{self._place}"
+
+    @property
+    def _place(self) -> str:
+        if self.resource not in {"secrets", "serviceaccounts"}:
+            return ""
+        return f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
+
+
+def version() -> Request:
+    """The server's version, which every authenticated user may read."""
+    return Request(("get",), "/version", "/version")
+
+
+def get_namespace(name: str) -> Request:
+    """One Namespace."""
+    return Request(("get",), "namespaces", f"/api/v1/namespaces/{quote(name, safe='')}", name=name)
+
+
+def list_namespaces(labels: str | None) -> Request:
+    """All Namespaces, or those that the selector chooses."""
+    return Request(("list",), "namespaces", "/api/v1/namespaces", query=_selectors(None, labels))
+
+
+def get(resource: str, namespace: str, name: str) -> Request:
+    """One object in a namespace."""
+    return Request(("get",), resource, _path(resource, namespace, name), namespace, name)
+
+
+def list_all(resource: str, namespace: str | None, name: str | None = None, labels: str | None = None) -> Request:
+    """Objects of one namespace, or of all of them. With a name, RBAC by `resourceNames` allows the list too."""
+    path = _path(resource, namespace)
+    return Request(("list",), resource, path, namespace, name, query=_selectors(name, labels))
+
+
+def apply_secret(desired: DesiredSecret, *, force: bool) -> Request:
+    """Server-side apply: creates or updates the Secret, and owns what it names, in one request."""
+    return Request(
+        ("patch", "create"),
+        "secrets",
+        _path("secrets", desired.namespace, desired.name),
+        desired.namespace,
+        desired.name,
+        method="PATCH",
+        query=(("fieldManager", FIELD_MANAGER), ("force", "true" if force else "false")),
+        body=_encode(_manifest(desired)),
+        content_type=APPLY_PATCH,
+        accept=METADATA_ONLY,
+    )
+
+
+def attach(account: ServiceAccountRecord, names: Sequence[str]) -> Request:
+    """A JSON Patch that appends references and leaves the others where they are.
+
+    A strategic merge would replace the atomic list, and server-side apply would claim it whole. The test of the
+    resourceVersion makes a stale patch fail (422), also where the list came into being or was removed meanwhile.
+    """
+    items = [{"name": name} for name in names]
+    additions: list[dict[str, object]]
+    if account.pull_secrets:
+        additions = [{"op": "add", "path": "/imagePullSecrets/-", "value": item} for item in items]
+    else:
+        additions = [{"op": "add", "path": "/imagePullSecrets", "value": items}]
+    unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": account.resource_version}
+    return Request(
+        ("patch",),
+        "serviceaccounts",
+        _path("serviceaccounts", account.namespace, account.name),
+        account.namespace,
+        account.name,
+        method="PATCH",
+        query=(("fieldManager", FIELD_MANAGER),),
+        body=_encode([unchanged, *additions]),
+        content_type=JSON_PATCH,
+        accept=METADATA_ONLY,
+    )
+
+
+def _path(resource: str, namespace: str | None, name: str | None = None) -> str:
+    place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return f"/api/v1{place}/{resource}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+def _selectors(name: str | None, labels: str | None) -> tuple[tuple[str, str], ...]:
+    by_name = (("fieldSelector", f"metadata.name={name}"),) if name else ()
+    by_labels = (("labelSelector", labels),) if labels else ()
+    return by_name + by_labels
+
+
+def _manifest(desired: DesiredSecret) -> dict[str, object]:
+    preconditions = {"uid": desired.uid, "resourceVersion": desired.resource_version}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": desired.name,
+            "namespace": desired.namespace,
+            **{key: value for key, value in preconditions.items() if value is not None},
+            "labels": dict(desired.labels),
+            "annotations": dict(desired.annotations),
+        },
+        "type": SECRET_TYPE,
+        "data": {DATA_KEY: base64.b64encode(desired.text.reveal().encode()).decode()},
+    }
+
+
+def _encode(content: object) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()

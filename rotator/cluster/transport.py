@@ -1,0 +1,200 @@
+"""Sends one request to the API server: authentication, time limits, and the one retry policy there is.
+
+The kubernetes package gives configuration, TLS, proxy and credentials; requests go to its urllib3 pool directly, for
+its own call would serialise the body again, retry unasked and set no time limit.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from http import HTTPStatus
+from threading import Event, Lock
+from time import monotonic
+from urllib.parse import urlsplit
+
+import urllib3
+from kubernetes.client.api_client import ApiClient
+from kubernetes.client.configuration import Configuration
+
+from rotator import __version__
+from rotator.cluster import failures
+from rotator.cluster.bounded import bound
+from rotator.cluster.request import Request
+from rotator.cluster.tls import relax
+from rotator.deadline import DeadlineExceeded, within
+from rotator.errors import ClusterError, ClusterUnusable, ServerFailed, Throttled
+
+TRIES = 3
+FIRST_PAUSE = timedelta(seconds=0.25)  # then four times as long
+PASSING = frozenset({None, 429, 500, 502, 503, 504})
+"""Statuses worth another try; None: no answer at all. 409 and 422 ask for another look at the object instead."""
+
+SHORTEST = 0.001  # seconds; urllib3 refuses a time limit of nothing
+SPARE_CONNECTIONS = 4  # beside the workers': watches, lease, status
+CREDENTIAL_KEPT = 1.0
+"""Seconds before the kubernetes package is asked again; it reads a token file again each minute, and a plugin's token
+shortly before its expiry. Asking costs 40 µs, and 100 more for the thread that bounds it (measured, 2 cores)."""
+
+
+class Transport:
+    """A connection to one API server, for many threads. `log_in` reads the configuration, again after a 401."""
+
+    def __init__(
+        self, log_in: Callable[[], Configuration], *, workers: int, timeout: timedelta, deadline: timedelta
+    ) -> None:
+        self._log_in = log_in
+        self._workers = workers
+        self._timeout = timeout
+        self._deadline = deadline
+        self._closed = Event()
+        self._lock = Lock()
+        self._session = self._begin()
+
+    def send(self, request: Request) -> bytes:
+        """The body of the 2xx answer, within the deadline. Raises ClusterError.
+
+        A 401 may mean that a credential was replaced since the configuration was read: it is read again, once.
+        """
+        until = monotonic() + self._deadline.total_seconds()
+        session = self._session
+        try:
+            return self._persist(session, request, until)
+        except ClusterUnusable as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+        return self._persist(self._replaced(session), request, until)
+
+    def close(self) -> None:
+        """Close the idle connections, and let nobody wait for another try."""
+        self._closed.set()
+        self._session.close()
+
+    def _persist(self, session: "_Session", request: Request, until: float) -> bytes:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return session.exchange(request, self._timeouts(until))
+            except (Throttled, ServerFailed) as error:
+                pause = pause_before_retry(error, tries)
+                if pause is None or monotonic() + pause.total_seconds() >= until:
+                    raise
+                if self._closed.wait(pause.total_seconds()):
+                    raise
+
+    def _timeouts(self, until: float) -> urllib3.Timeout:
+        seconds = self._timeout.total_seconds()
+        return urllib3.Timeout(connect=seconds, read=seconds, total=max(until - monotonic(), SHORTEST))
+
+    def _begin(self) -> "_Session":
+        try:
+            # Bounded, because a kubeconfig may name a program that gives the credential, and never ends.
+            configuration = within(self._deadline, self._log_in, name="Kubernetes configuration")
+        except DeadlineExceeded as error:
+            msg = "the kubeconfig's credential plugin does not end"
+            raise ClusterUnusable(msg, hint="run the command in its `exec` section by hand") from error
+        return _Session(configuration, self._workers + SPARE_CONNECTIONS, self._timeout)
+
+    def _replaced(self, refused: "_Session") -> "_Session":
+        """A new session in place of the refused one; of many threads that were refused together, one makes it."""
+        with _held(self._lock, self._deadline):
+            if self._session is refused:
+                self._session = self._begin()
+                refused.close()
+            return self._session
+
+
+def pause_before_retry(error: ClusterError, tries: int) -> timedelta | None:
+    """How long to wait after this many tries: what the server asks for, or ever longer. None: do not try again."""
+    if tries >= TRIES or error.status not in PASSING:
+        return None
+    return error.retry_after or FIRST_PAUSE * 4 ** (tries - 1)
+
+
+class _Session:
+    """One reading of the configuration: its pool of connections and its credential."""
+
+    def __init__(self, configuration: Configuration, connections: int, timeout: timedelta) -> None:
+        configuration.connection_pool_maxsize = connections
+        self._configuration = configuration
+        self._client = ApiClient(configuration)
+        self._pool: urllib3.PoolManager = self._client.rest_client.pool_manager
+        bound(self._pool)
+        relax(self._pool, configuration)
+        self._server = urlsplit(configuration.host).netloc.rpartition("@")[2]
+        self._timeout = timeout
+        self._lock = Lock()
+        self._authorization = ""
+        self._ask_again_at = 0.0
+
+    def exchange(self, request: Request, timeout: urllib3.Timeout) -> bytes:
+        """One try."""
+        try:
+            response = self._pool.request(
+                request.method,
+                self._configuration.host + request.target,
+                body=request.body or None,
+                headers=self._headers(request),
+                timeout=timeout,
+                retries=False,  # it follows no redirect either
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise failures.unanswered(request, self._server, error) from error
+        if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            return response.data
+        raise failures.answered(request, response.status, response.headers, response.data)
+
+    def close(self) -> None:
+        """Close its idle connections; those in use close when they are given back."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {"Accept": request.accept, "User-Agent": f"rotator/{__version__}"}
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        authorization = self._credential()
+        return headers | {"Authorization": authorization} if authorization else headers
+
+    def _credential(self) -> str:
+        with _held(self._lock, self._timeout):
+            if monotonic() >= self._ask_again_at:
+                self._authorization = self._asked() or self._authorization
+                self._ask_again_at = monotonic() + CREDENTIAL_KEPT
+            return self._authorization
+
+    def _asked(self) -> str:
+        """What the kubernetes package gives, after it renewed what it thinks is due.
+
+        Where that fails, the credential that we have goes on until the API server refuses it; so does client-go.
+        """
+        ask = partial(self._configuration.get_api_key_with_prefix, "BearerToken")
+        try:
+            credential = within(self._timeout, ask, name="Kubernetes credential") or ""
+        except Exception:  # noqa: BLE001  (a token file or a plugin fails in any way)
+            return ""
+        return header_value(credential)
+
+
+def header_value(credential: str) -> str:
+    """The credential without the newline that its file may end with. Raises ClusterUnusable: no header can carry it.
+
+    http.client would refuse it too, with the whole token in its message.
+    """
+    value = credential.strip()
+    if not value.isascii() or not value.isprintable():
+        msg = "the token for the API server holds characters that no HTTP header can carry"
+        raise ClusterUnusable(msg, hint="repair the token file, or the kubeconfig's user")
+    return value
+
+
+@contextmanager
+def _held(lock: Lock, timeout: timedelta) -> Iterator[None]:
+    """Hold the lock; one thread's hanging plugin must not stop all the others for good."""
+    if not lock.acquire(timeout=timeout.total_seconds()):
+        msg = "the credential for the API server is being renewed, and that does not end"
+        raise ServerFailed(msg)
+    try:
+        yield
+    finally:
+        lock.release()
