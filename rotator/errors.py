@@ -27,6 +27,7 @@ RotatorError                     exit code 1
     ├── Invalid                  422: a failed precondition or an immutable field
     ├── Throttled                retryable: 429, with the server's Retry-After
     └── ServerFailed             retryable: 5xx, time-out, connection lost
+        └── Gone (cluster/)      410: a page or a watch is too old to be continued
 
 An SDK's error is chained (`raise ... from error`) and its text is never shown: google-auth and azure-identity put the
 server's answer into it, which may echo the request's secrets.

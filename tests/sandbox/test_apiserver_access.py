@@ -313,3 +313,11 @@ def raw(client: ApiClient, method: str, path: str, body: object = None) -> tuple
     )
     response = client.call_api(method, url, headers, content, _request_timeout=20)
     return response.status, response.read()  # type: ignore[no-untyped-call]  # (likewise)
+
+
+def test_a_wrong_token_is_refused_on_open_paths_too(api: ApiServer) -> None:
+    """`/version` answers whoever says nothing; whoever shows a token must show a good one."""
+    wrong = {"Authorization": "Bearer wrong"}
+    with urllib3.PoolManager() as pool:
+        statuses = [pool.request("GET", f"{api.url}/version", headers=headers).status for headers in ({}, wrong)]
+    assert statuses == [200, 401]
