@@ -11,7 +11,7 @@ demo: $(VENV)/ready  ## watch a minute of rotation on the embedded sandbox
 	@$(BIN)/rotator demo $(ARGS)
 
 test: $(VENV)/ready  ## run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: $(VENV)/ready  ## ruff, mypy and the house's layers
 	$(BIN)/ruff check
