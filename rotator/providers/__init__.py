@@ -7,8 +7,11 @@ configured, and only in that kind's file.
 
 from typing import Protocol
 
-from rotator.config import Registry
+from rotator.config import Acr, Ecr, Gar, Registry
 from rotator.model import Credential
+from rotator.providers.outcome import Clock, utc_now
+
+# ruff: noqa: PLC0415  (the imports below are late on purpose: each SDK costs up to 20 MB and half a second)
 
 
 class Provider(Protocol):
@@ -21,6 +24,18 @@ class Provider(Protocol):
         """
 
 
-def provider_for(registry: Registry) -> Provider:
-    """The provider of this registry. Does no I/O beyond importing the cloud's SDK. Raises IdentityMissing."""
-    raise NotImplementedError
+def provider_for(registry: Registry, clock: Clock = utc_now) -> Provider:
+    """The provider of this registry. Does no I/O beyond importing the cloud's SDK."""
+    match registry.source:
+        case Ecr() as ecr:
+            from rotator.providers.ecr import EcrProvider
+
+            return EcrProvider(registry, ecr, clock)
+        case Gar() as gar:
+            from rotator.providers.gar import GarProvider
+
+            return GarProvider(registry, gar, clock)
+        case Acr() as acr:
+            from rotator.providers.acr import AcrProvider
+
+            return AcrProvider(registry, acr, clock)

@@ -1,0 +1,1 @@
+"""The providers: the real SDKs with production configuration against the sandbox's internet."""
