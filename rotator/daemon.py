@@ -6,7 +6,6 @@ against anything missed. A job that comes late still runs (no misfire grace time
 
 import random
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +16,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from rotator import renewal
 from rotator.annotations import stamp
+from rotator.clock import Clock
 from rotator.errors import RotatorError
 from rotator.logs import where
 from rotator.rotation import Report, Rotation
@@ -34,7 +34,7 @@ RETRY_JOB = "retry"
 class Daemon:
     """The scheduler around the pass."""
 
-    def __init__(self, rotation: Rotation, clock: Callable[[], datetime]) -> None:
+    def __init__(self, rotation: Rotation, clock: Clock) -> None:
         self._rotation = rotation
         self._clock = clock
         passes = len(rotation.config.registries) + 2

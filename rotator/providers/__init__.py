@@ -7,9 +7,9 @@ configured, and only in that kind's file.
 
 from typing import Protocol
 
+from rotator.clock import Clock, utc_now
 from rotator.config import Acr, Ecr, Gar, Registry
 from rotator.model import Credential
-from rotator.providers.outcome import Clock, utc_now
 
 # ruff: noqa: PLC0415  (the imports below are late on purpose: each SDK costs up to 20 MB and half a second)
 

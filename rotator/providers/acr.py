@@ -28,6 +28,7 @@ from azure.identity import (
 )
 
 from rotator import hosts, web
+from rotator.clock import Clock, utc_now
 from rotator.config import (
     Acr,
     ClientCertificate,
@@ -41,7 +42,7 @@ from rotator.errors import CloudUnavailable, IdentityMissing, MalformedAnswer, M
 from rotator.hosts import AcrCloud
 from rotator.model import Credential
 from rotator.providers import outcome
-from rotator.providers.outcome import Clock, Evidence
+from rotator.providers.outcome import Evidence
 
 USERNAME = "00000000-0000-0000-0000-000000000000"
 LONGEST_JWT = 64 * 1024
@@ -58,7 +59,7 @@ _TIMEOUTS = (ServiceRequestTimeoutError, ServiceResponseTimeoutError, requests.T
 class AcrProvider:
     """Mints for one registry of kind acr."""
 
-    def __init__(self, registry: Registry, source: Acr, clock: Clock = outcome.utc_now) -> None:
+    def __init__(self, registry: Registry, source: Acr, clock: Clock = utc_now) -> None:
         self._registry = registry
         self._source = source
         self._clock = clock
@@ -141,7 +142,9 @@ class AcrProvider:
             with file.open("rb") as opened:
                 value = opened.read(LONGEST_SECRET)
         if not value.strip():
-            what, hint = f"{file or variable} holds nothing", "mount or set the secret that acr.identity names"
+            # The variable's name is not told: who mistook the setting for the secret itself wrote that there.
+            place = str(file) if file else "the environment variable that acr.identity names"
+            what, hint = f"{place} holds nothing", "mount or set the secret there"
             raise outcome.failure(IdentityMissing, self._registry, what, hint=hint)
         return value.removesuffix(b"\n").removesuffix(b"\r")
 

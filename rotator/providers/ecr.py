@@ -21,11 +21,12 @@ from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from rotator import hosts
+from rotator.clock import Clock, utc_now
 from rotator.config import AssumeRole, Ecr, Registry
 from rotator.errors import CloudUnavailable, IdentityMissing, MalformedAnswer, MintError, MintThrottled, MintTimedOut
 from rotator.model import Credential
 from rotator.providers import outcome
-from rotator.providers.outcome import Clock, Evidence
+from rotator.providers.outcome import Evidence
 
 # Seconds. By default a hung endpoint takes 180 s. Two attempts of this fit into the default deadline of 20 s.
 _LIMITS = Config(connect_timeout=3, read_timeout=6, retries={"mode": "standard", "total_max_attempts": 2})
@@ -37,7 +38,7 @@ _SHORTEST_SESSION = 900  # seconds, the least that AssumeRole gives; the session
 class EcrProvider:
     """Mints for one registry of kind ecr. Sessions are shared by all of them, clients live for one mint."""
 
-    def __init__(self, registry: Registry, source: Ecr, clock: Clock = outcome.utc_now) -> None:
+    def __init__(self, registry: Registry, source: Ecr, clock: Clock = utc_now) -> None:
         self._registry = registry
         self._source = source
         self._clock = clock

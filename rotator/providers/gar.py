@@ -22,11 +22,12 @@ import urllib3
 from google.auth import aws, compute_engine, identity_pool, impersonated_credentials
 from google.oauth2 import credentials, service_account
 
+from rotator.clock import Clock, utc_now
 from rotator.config import Gar, Registry
 from rotator.errors import CloudUnavailable, IdentityMissing, MalformedAnswer, MintError, MintTimedOut
 from rotator.model import Credential
 from rotator.providers import googlefile, outcome
-from rotator.providers.outcome import Clock, Evidence
+from rotator.providers.outcome import Evidence
 
 USERNAME = "oauth2accesstoken"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -48,7 +49,7 @@ _AWS: Any = aws.Credentials
 class GarProvider:
     """Mints for one registry of kind gar. The identity is read anew at each mint, so a rotated file is noticed."""
 
-    def __init__(self, registry: Registry, source: Gar, clock: Clock = outcome.utc_now) -> None:
+    def __init__(self, registry: Registry, source: Gar, clock: Clock = utc_now) -> None:
         self._registry = registry
         self._source = source
         self._clock = clock

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from rotator.config import Registry
@@ -24,8 +24,6 @@ from rotator.errors import (
 )
 from rotator.model import Credential, SecretText, whole_seconds
 
-Clock = Callable[[], datetime]
-
 LONGEST_LIFE = timedelta(hours=24)
 """No cloud gives more than 12 hours. A later expiry is a mistake (milliseconds, a wrong clock) and is brought down to
 this, or the credential would not be renewed for years."""
@@ -37,11 +35,6 @@ _TOO_MANY = 429
 _BAD_REQUEST = 400
 _SERVER_ERROR = 500
 _TIME_OUT = frozenset({408, 504})
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

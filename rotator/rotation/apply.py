@@ -7,11 +7,11 @@ since, it is read, judged and merged again, a few times.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
 from rotator import annotations
+from rotator.clock import Clock
 from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.desired import desired_secret
@@ -37,7 +37,7 @@ class Applying:
     config: Config
     snapshot: Snapshot
     supply: Mapping[str, Credential]
-    clock: Callable[[], datetime]
+    clock: Clock
     stopping: Callable[[], bool]
 
     def apply(self, changes: Sequence[Change], workers: int, progress: Progress) -> list[Result]:

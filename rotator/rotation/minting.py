@@ -14,6 +14,7 @@ import structlog
 
 from rotator import renewal
 from rotator.annotations import stamp
+from rotator.clock import Clock
 from rotator.config import Config, Registry
 from rotator.errors import MintError, ProbeRefused, ProbeUnanswered, RotatorError
 from rotator.logs import where
@@ -44,9 +45,7 @@ class Minted:
 class Minting:
     """Mints and probes on demand, and remembers what came of it."""
 
-    def __init__(
-        self, config: Config, provider_for: Callable[[Registry], Provider], clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, config: Config, provider_for: Callable[[Registry], Provider], clock: Clock) -> None:
         self._config = config
         self._provider_for = provider_for
         self._providers: dict[str, Provider] = {}

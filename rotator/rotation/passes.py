@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
+from rotator.clock import Clock, utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config, Registry
@@ -29,11 +30,6 @@ WORKERS = 16
 """Namespaces written at a time: more than this gained nothing against one API server."""
 
 
-def utc_now() -> datetime:
-    """The wall clock; pure modules get it as an argument."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class _Sight:
     """What one look at the cluster showed and what it asks for."""
@@ -41,7 +37,6 @@ class _Sight:
     snapshot: Snapshot
     plan: Plan
     generation: int
-
     published: Mapping[str, Published]
 
     @property
@@ -59,7 +54,7 @@ class Rotation:
         cluster: Cluster,
         provider_for: Callable[[Registry], Provider],
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
         workers: int = WORKERS,
     ) -> None:
         self.config = config

@@ -106,8 +106,8 @@ class Server:
             return
         self.stopping.set()
         # accept() does not notice a close from another thread; a connection wakes it on every system.
-        with suppress(OSError):
-            socket.create_connection((LOOPBACK, self.port), timeout=1).close()
+        with suppress(OSError), socket.socket() as wake:
+            wake.connect((LOOPBACK, self.port))
         self._acceptor.join()
         self._listener.close()
         self._listener = self._acceptor = None
