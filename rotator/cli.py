@@ -21,12 +21,13 @@ from rich.console import Console
 
 from rotator import __version__, logs, screens
 from rotator import config as configuration
+from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.errors import RotatorError
 from rotator.providers import provider_for
 from rotator.rotation import Report, Rotation
-from rotator.rotation.passes import WORKERS, utc_now
+from rotator.rotation.passes import WORKERS
 
 P = ParamSpec("P")
 
@@ -49,8 +50,11 @@ def main() -> None:
         sys.exit(stop.exit_code)
     except click.Abort:
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as question:
+        question.show()
+        sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        _say(_usage(error))
         sys.exit(2)
     except RotatorError as error:
         _say(str(error))
@@ -226,6 +230,12 @@ def _configure_logs(options: Options, *, quiet: bool) -> None:
     """On a terminal the table says it all: nothing is logged beside it unless a level was asked for."""
     console = sys.stderr.isatty() if options.log_format == "auto" else options.log_format == "console"
     logs.configure(options.log_level or ("critical" if quiet else "info"), "console" if console else "json")
+
+
+def _usage(error: click.ClickException) -> str:
+    """The mistake on the command line, and where help is: one line, as for every other mistake."""
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "rotator"
+    return f"{error.format_message().rstrip('.')}; see {command} --help"
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ us as an exception, which is reported in our words. Of any other library we say 
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Literal, TextIO
@@ -51,6 +52,7 @@ def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | No
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
     for name in _SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -74,10 +76,13 @@ def where(error: BaseException) -> str:
 def install_hooks(report: Callable[[str], None]) -> None:
     """Say an unexpected error in one line, from whichever thread: a traceback prints chained SDK errors with it."""
 
-    def tell(error: BaseException) -> None:
-        report(f"unexpected {type(error).__name__} {where(error)}; please report this")
+    def tell(error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, SystemExit):
+            report(f"unexpected {type(error).__name__} {where(error)}; please report this")
 
     sys.excepthook = lambda _type, error, _trace: tell(error)
+    sys.unraisablehook = lambda event: tell(event.exc_value)
+    threading.excepthook = lambda event: tell(event.exc_value)
 
 
 def _masked(value: object) -> object:
@@ -87,6 +92,8 @@ def _masked(value: object) -> object:
         return {key: MASK if _SECRET_KEYS.search(str(key)) else _masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked(item) for item in value]
+    if isinstance(value, BaseException):
+        return type(value).__name__
     return value if isinstance(value, int | float | bool | None) else masked(str(value))
 
 
