@@ -15,6 +15,7 @@ from rotator.sandbox.demo.stage import LIFE, REGISTRIES
 from rotator.sandbox.demo.workers import Tally, Verdict
 
 MARKS = {Verdict.PULLED: ("●", "green"), Verdict.EXCUSED: ("○", "yellow"), Verdict.FAILED: ("✗", "bold red")}
+LEGEND = Text("● pulled   ○ could not yet: namespace new, or Secret edited by hand   ✗ failed", style="dim")
 STORY = 7
 BAR = 16
 
@@ -37,7 +38,7 @@ def live(view: View, tally: Tally) -> RenderableType:
     head = Text.assemble(
         ("rotator demo", "bold"), f"  {view.elapsed:4.0f}s of {view.seconds:.0f}s   ", (view.program, "cyan")
     )
-    return Group(head, _registries(view, tally), _namespaces(tally), Text(), *view.story)
+    return Group(head, _registries(view, tally), _namespaces(tally), LEGEND, *view.story)
 
 
 def plain(view: View, tally: Tally) -> str:
