@@ -13,7 +13,7 @@ from rotator.sandbox.apiserver import ApiServer
 from rotator.sandbox.authority import Authority
 
 KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed (Debian: kubernetes-client)")
 
 Kubectl = Callable[..., str]
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: applied}\nstringData: {a: %s}\n"
