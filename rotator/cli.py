@@ -35,7 +35,7 @@ EXIT_CODES = """
 \b
 Exit codes:
   0  all well
-  1  something failed, and the rest was done
+  1  something failed and the rest was done
   2  the configuration or the command line cannot be used
   3  the cluster cannot be used
 """

@@ -252,7 +252,7 @@ class Snapshot:
 class Change:
     """What the plan decided about one object for one pull secret, and why.
 
-    `needs` names the registries whose credentials the write will carry; `message` is for a stranger's eyes.
+    `needs` names the hosts whose entries the write is to set, each with its registry; `message` is for a stranger.
     """
 
     subject: Subject
@@ -260,7 +260,7 @@ class Change:
     state: State
     message: str
     action: Action = Action.NOTHING
-    needs: frozenset[str] = frozenset()
+    needs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_problem(self) -> bool:
@@ -275,6 +275,17 @@ class Plan:
 
     changes: tuple[Change, ...]
     mints: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A credential that may be published for one host: where there is none, or for one that expires by `replaces`.
+
+    What its registry accepted may replace anything; of what its registry said nothing, the probe's policy decides.
+    """
+
+    credential: Credential
+    replaces: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from rotator import annotations, dockerconfig, renewal, selection
-from rotator.annotations import Note
+from rotator import annotations, renewal, selection
 from rotator.config import Config, PullSecret
+from rotator.entries import Entries
 from rotator.errors import DockerConfigError
 from rotator.model import (
     PENDING,
@@ -46,7 +46,7 @@ def judge_secret(
     """Decide about one Secret; None: it does not exist."""
     subject = Subject(Kind.SECRET, namespace, pull_secret.name)
     if record is None:
-        needs = frozenset(pull_secret.registries)
+        needs = selection.hosts(pull_secret, config)
         return Change(subject, pull_secret.name, State.MISSING, "does not exist yet", Action.CREATE, needs)
     case = _Case(pull_secret, record, config, now)
     state, message = next(filter(None, (check(case) for check in CHECKS)))
@@ -68,28 +68,19 @@ class _Case:
     now: datetime
 
     @cached_property
-    def registry_of(self) -> dict[str, str]:
-        """The registry of each host that this pull secret is to have."""
-        return selection.hosts(self.pull_secret, self.config)
-
-    @cached_property
-    def notes(self) -> dict[str, Note]:
-        return annotations.read(self.record.annotations)
-
-    @cached_property
-    def digests(self) -> dict[str, str]:
-        """What stands under each key now. Raises DockerConfigError."""
-        return dockerconfig.digests(self.record.text, tuple(self.registry_of)) if self.record.text else {}
+    def entries(self) -> Entries:
+        """What stands in it now. Raises DockerConfigError."""
+        return Entries.of(self.record, selection.hosts(self.pull_secret, self.config))
 
     @cached_property
     def states(self) -> dict[str, State]:
         """The state of each host's entry."""
-        return {host: self._state(host, registry) for host, registry in self.registry_of.items()}
+        return {host: self._state(host) for host in self.entries.registry_of}
 
     @property
-    def needs(self) -> frozenset[str]:
-        """The registries whose entries are not up to date: one write serves them all."""
-        return frozenset(self.registry_of[host] for host, state in self.states.items() if state in PENDING)
+    def needs(self) -> dict[str, str]:
+        """The hosts whose entries are not up to date, with their registries: one write serves them all."""
+        return {host: self.entries.registry_of[host] for host, state in self.states.items() if state in PENDING}
 
     def hosts_in(self, state: State) -> str:
         """The hosts whose entry is in this state, for a message; empty where there are none."""
@@ -97,14 +88,11 @@ class _Case:
         shown, more = ", ".join(hosts[:2]), len(hosts) - 2
         return f"{shown} and {more} more" if more > 0 else shown
 
-    def _state(self, host: str, registry: str) -> State:
-        note = self.notes.get(host)
-        spellings = [key for key in self.digests if dockerconfig.names_host(key, host)]
-        if not spellings:
+    def _state(self, host: str) -> State:
+        if self.entries.is_absent(host):
             return State.INCOMPLETE
-        if spellings != [host] or note is None or note.registry != registry or note.digest != self.digests[host]:
-            return State.DRIFTED
-        if not note.believable(self.now):
+        note = self.entries.intact(host, self.now)
+        if note is None:
             return State.DRIFTED
         if note.expires_at <= self.now:
             return State.EXPIRED
@@ -130,7 +118,7 @@ def _wrong_type(case: _Case) -> Finding | None:
     if case.record.type == SECRET_TYPE:
         return None
     remedy = "a type cannot be changed: delete this Secret and rotator makes it anew, or rename the pull secret"
-    return State.WRONG_TYPE, f"its type is {case.record.type}, not {SECRET_TYPE}; {remedy}"
+    return State.WRONG_TYPE, f"its type is {case.record.type[:80]!r}, not {SECRET_TYPE}; {remedy}"
 
 
 def _immutable(case: _Case) -> Finding | None:
@@ -141,7 +129,7 @@ def _immutable(case: _Case) -> Finding | None:
 
 def _malformed(case: _Case) -> Finding | None:
     try:
-        _ = case.digests
+        _ = case.entries
     except DockerConfigError as error:
         remedy = "repair it, or delete this Secret and rotator makes it anew"
         return State.MALFORMED, f"{error.message}, which fails every private pull of its Pods; {remedy}"
@@ -169,7 +157,7 @@ def _due(case: _Case) -> Finding | None:
 
 
 def _up_to_date(case: _Case) -> Finding:
-    until = min(case.notes[host].expires_at for host in case.registry_of)
+    until = min(case.entries.notes[host].expires_at for host in case.states)
     return State.UP_TO_DATE, f"valid until {annotations.stamp(until)}"
 
 
@@ -278,7 +266,7 @@ def _mints(changes: Iterable[Change], config: Config, held: Mapping[str, Credent
     """The registries to be asked, with the first reason found. A held credential that is not due serves as it is."""
     mints: dict[str, str] = {}
     for change in changes:
-        for registry in sorted(change.needs - mints.keys()):
+        for registry in sorted(set(change.needs.values()) - mints.keys()):
             credential = held.get(registry)
             if credential is None:
                 mints[registry] = f"{change.subject} is {change.state}"

@@ -18,7 +18,7 @@ challenge that names another place is not followed, and redirects are not either
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from time import monotonic
@@ -68,16 +68,22 @@ def probe(
         return question.found(Verdict.UNKNOWN, f"could not be shown the credential: {error}")
 
 
-def publish_unknown(
-    policy: Literal["auto", "publish", "keep"], *, old_expires_at: datetime | None, next_attempt_at: datetime
-) -> bool:
-    """Whether to publish a credential of which the registry said nothing. Times are aware UTC.
+ALWAYS = datetime.max.replace(tzinfo=UTC)
 
-    `auto` publishes it where keeping the old one cannot be better: there is none, or it expires by the next attempt.
+
+def replaces(
+    verdict: Verdict, policy: Literal["auto", "publish", "keep"], next_attempt_at: datetime
+) -> datetime | None:
+    """Until when an entry may live that this credential may replace; None: it may not even fill a hole.
+
+    What was accepted may replace anything, what was refused nothing. Of what the registry said nothing, `auto` lets it
+    stand in where keeping the old entry cannot be better: there is none, or it expires by the next attempt. Aware UTC.
     """
-    if policy != "auto":
-        return policy == "publish"
-    return old_expires_at is None or old_expires_at <= next_attempt_at
+    if verdict is Verdict.REFUSED:
+        return None
+    if verdict is not Verdict.UNKNOWN or policy == "publish":
+        return ALWAYS
+    return next_attempt_at if policy == "auto" else None
 
 
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})

@@ -43,11 +43,15 @@ def wake_at(due: datetime, expires_at: datetime, *, jitter: float, draw: float, 
     return max(due + late, now + SHORTEST_PAUSE)
 
 
-def backoff(failures: int, left: timedelta, retry_after: timedelta | None = None) -> timedelta:
+def backoff(
+    failures: int, left: timedelta, retry_after: timedelta | None = None, *, retryable: bool = True
+) -> timedelta:
     """The pause after so many failures in a row, with this much life left in what is published (none: zero or less).
 
     Doubles from two seconds. The cloud's own Retry-After lengthens it, but neither outlasts a quarter of the life left.
+    Where nothing is left, what may pass by itself is tried again sooner than what a person has to put right.
     """
     doubled = min(FIRST_BACKOFF * (1 << min(failures - 1, 20)), LONGEST_BACKOFF)
-    bound = left / SHARE_OF_LIFE_LEFT if left > timedelta(0) else LONGEST_OUTAGE_BACKOFF
+    outage = LONGEST_OUTAGE_BACKOFF if retryable else LONGEST_BACKOFF
+    bound = left / SHARE_OF_LIFE_LEFT if left > timedelta(0) else outage
     return max(min(max(doubled, retry_after or timedelta(0)), bound), SHORTEST_PAUSE)

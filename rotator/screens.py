@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rotator.annotations import stamp
 from rotator.config import Config
-from rotator.model import Kind
+from rotator.model import NOTICES, Kind
 from rotator.rotation import Outcome, RegistryStatus, Report, Result
 
 SHOWN = 20
@@ -68,17 +68,19 @@ def _registries(report: Report, now: datetime) -> Table:
             str(len(status.hosts)),
             stamp(until) if until else "-",
             span(until - now) if until else "-",
-            _state(status),
+            _state(status, now),
         )
     return table
 
 
-def _state(status: RegistryStatus) -> Text:
+def _state(status: RegistryStatus, now: datetime) -> Text:
     if status.error:
         return Text(status.error.reason, style="red")
     if status.minted:
         return Text("renewed", style="green")
-    return Text("fresh", style="green") if status.expires_at else Text("not needed", style="dim")
+    if status.expires_at is None:
+        return Text("not needed", style="dim")
+    return Text("fresh", style="green") if status.expires_at > now else Text("expired", style="red")
 
 
 def _pull_secrets(report: Report, config: Config) -> Table:
@@ -101,6 +103,8 @@ def _outcomes(results: list[Result]) -> Text:
 def _word(result: Result) -> str:
     if result.change.is_problem:
         return "problem"
+    if result.change.state in NOTICES:
+        return "absent"
     return "in order" if result.outcome is Outcome.NOTHING else str(result.outcome)
 
 

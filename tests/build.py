@@ -9,6 +9,7 @@ from rotator.config import Config, parse
 from rotator.model import (
     Credential,
     NamespaceRecord,
+    Offer,
     SecretRecord,
     SecretText,
     ServiceAccountRecord,
@@ -19,6 +20,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 GAR = "europe-west1-docker.pkg.dev"
 SECRET = "worker-pull"
+ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 CONFIG = f"""
 registries:
@@ -46,6 +48,11 @@ def credential(
 ) -> Credential:
     """A credential that was issued at `issued` with this much life left."""
     return Credential(username, SecretText(password), issued, issued + life)
+
+
+def proven(supply: Mapping[str, Credential]) -> dict[str, tuple[Offer, ...]]:
+    """Offers of credentials that their registries accepted."""
+    return {host: (Offer(held, ALWAYS),) for host, held in supply.items()}
 
 
 def secret(

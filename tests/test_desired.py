@@ -9,7 +9,7 @@ from rotator.config import Config
 from rotator.desired import desired_secret
 from rotator.model import Credential, DesiredSecret, SecretRecord, SecretText
 from rotator.plan import judge_secret
-from tests.build import CONFIG, ECR, GAR, NOW, config, credential, secret
+from tests.build import CONFIG, ECR, GAR, NOW, config, credential, proven, secret
 
 HOUR = timedelta(hours=1)
 NEW = {ECR: credential("ecr-2"), GAR: credential("gar-2", username="oauth2accesstoken")}
@@ -22,7 +22,7 @@ def write(
     settings = settings or config()
     pull_secret = settings.pull_secrets[0]
     change = judge_secret(pull_secret, "team-a", record, settings, NOW)
-    return desired_secret(change, pull_secret, record, supply, settings, NOW)
+    return desired_secret(change, pull_secret, record, proven(supply), settings, NOW)
 
 
 def auths(desired: DesiredSecret | None) -> dict[str, object]:

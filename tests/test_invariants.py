@@ -22,7 +22,7 @@ from rotator.model import (
     State,
 )
 from rotator.plan import judge_secret
-from tests.build import CONFIG, ECR, GAR, NOW, config, secret
+from tests.build import CONFIG, ECR, GAR, NOW, config, proven, secret
 
 SETTINGS = {False: config(), True: config(CONFIG + "    adopt: true\n")}
 HOSTS = {ECR: "prod", GAR: "images"}
@@ -70,7 +70,7 @@ def decide(
     change = judge_secret(pull_secret, "team-a", record, settings, now)
     if change.action is Action.NOTHING:
         return change, None
-    return change, desired_secret(change, pull_secret, record, supply, settings, now)
+    return change, desired_secret(change, pull_secret, record, proven(supply), settings, now)
 
 
 def written(record: SecretRecord | None, desired: DesiredSecret) -> SecretRecord:

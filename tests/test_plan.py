@@ -77,7 +77,7 @@ JUDGEMENTS = {
         secret(FRESH, type="Opaque"),
         State.WRONG_TYPE,
         Action.NOTHING,
-        "its type is Opaque, not kubernetes.io/dockerconfigjson",
+        "its type is 'Opaque', not kubernetes.io/dockerconfigjson",
     ),
     "it is immutable": (secret(FRESH, immutable=True), State.IMMUTABLE, Action.NOTHING, "is immutable"),
     "its auths is a list": (
@@ -132,7 +132,7 @@ def test_one_write_carries_every_registry_that_is_not_up_to_date() -> None:
     record = secret({ECR: ("prod", credential(issued=NOW - 7 * HOUR))})
     settings = config()
     change = judge_secret(settings.pull_secrets[0], "team-a", record, settings, NOW)
-    assert change.needs == {"prod", "images"}
+    assert change.needs == {ECR: "prod", GAR: "images"}
 
 
 def test_adopt_takes_over_a_foreign_secret() -> None:

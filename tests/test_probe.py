@@ -11,7 +11,7 @@ import pytest
 
 from rotator.config import Probe
 from rotator.model import Credential, SecretText
-from rotator.probe import Finding, Verdict, probe, publish_unknown
+from rotator.probe import ALWAYS, Finding, Verdict, probe, replaces
 from rotator.sandbox.authority import Authority
 from rotator.sandbox.server import Request, Response, Server
 
@@ -381,19 +381,18 @@ WHEN = NOW + timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
-    ("policy", "old_expires_at", "published"),
+    ("verdict", "policy", "until"),
     [
-        ("auto", None, True),
-        ("auto", NOW, True),
-        ("auto", WHEN, True),
-        ("auto", WHEN + timedelta(seconds=1), False),
-        ("publish", WHEN + timedelta(hours=1), True),
-        ("keep", None, False),
-        ("keep", NOW, False),
+        (Verdict.ACCEPTED, "keep", ALWAYS),
+        (Verdict.OPEN, "keep", ALWAYS),
+        (Verdict.REFUSED, "publish", None),
+        (Verdict.UNKNOWN, "publish", ALWAYS),
+        (Verdict.UNKNOWN, "keep", None),
+        (Verdict.UNKNOWN, "auto", WHEN),
     ],
 )
-def test_publish_unknown(
-    policy: Literal["auto", "publish", "keep"], old_expires_at: datetime | None, *, published: bool
+def test_what_a_verdict_lets_a_credential_replace(
+    verdict: Verdict, policy: Literal["auto", "publish", "keep"], until: datetime | None
 ) -> None:
-    """Left to itself, an unproven credential is published only where the old one is of no more use."""
-    assert publish_unknown(policy, old_expires_at=old_expires_at, next_attempt_at=WHEN) is published
+    """Accepted: anything. Refused: nothing. No answer: by the policy; auto, what expires before the next attempt."""
+    assert replaces(verdict, policy, WHEN) == until

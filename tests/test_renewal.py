@@ -89,3 +89,8 @@ def test_a_credential_from_the_future_is_due() -> None:
     """The clock was set back by an hour: the times of what is held mean nothing any more, so it is minted anew."""
     assert renewal.is_due(NOW + HOUR, NOW + 13 * HOUR, 0.5, NOW)
     assert not renewal.is_due(NOW + timedelta(minutes=1), NOW + 12 * HOUR, 0.5, NOW)
+
+
+def test_what_a_person_must_put_right_is_not_asked_for_every_half_minute() -> None:
+    """A refusal while Pods fail: tried again, but at the usual pace."""
+    assert renewal.backoff(20, timedelta(0), retryable=False) == renewal.LONGEST_BACKOFF

@@ -49,9 +49,11 @@ class _Reading:
             self._read_namespaces_by_name(
                 name for pull_secret in self._config.pull_secrets for name in pull_secret.namespaces.names
             )
-        else:
-            for record in self._attempt(Kind.NAMESPACE, "*", "*", lambda: list(self._cluster.namespaces())) or ():
-                self.namespaces[record.name] = record
+        elif (found := self._attempt(Kind.NAMESPACE, "*", "*", lambda: list(self._cluster.namespaces()))) is not None:
+            self.namespaces = {record.name: record for record in found}
+        else:  # patterns cannot be served now, but those that are named can
+            secrets = self._config.pull_secrets
+            self._read_namespaces_by_name(n for s in secrets for n in selection.literals(s.namespaces.names))
 
     def read_secrets(self, pull_secret: PullSecret) -> None:
         name = pull_secret.name

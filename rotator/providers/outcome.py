@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from rotator.annotations import LONGEST_LIFE
 from rotator.config import Registry
 from rotator.deadline import DeadlineExceeded, within
 from rotator.errors import (
@@ -23,10 +24,6 @@ from rotator.errors import (
     MintTimedOut,
 )
 from rotator.model import Credential, SecretText, whole_seconds
-
-LONGEST_LIFE = timedelta(hours=24)
-"""No cloud gives more than 12 hours. A later expiry is a mistake (milliseconds, a wrong clock) and is brought down to
-this, or the credential would not be renewed for years."""
 
 LONGEST_PATIENCE = timedelta(hours=1)
 """The most that a Retry-After is believed."""

@@ -4,7 +4,7 @@ A change is decided on a snapshot, so each write carries the version that it was
 since, it is read, judged and merged again, a few times.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,9 +14,10 @@ from rotator import annotations
 from rotator.clock import Clock
 from rotator.cluster.client import Cluster
 from rotator.config import Config
-from rotator.desired import desired_secret
-from rotator.errors import ClusterError, Conflict, DockerConfigError, Invalid, NotFound
-from rotator.model import Action, Change, Credential, DesiredSecret, Kind, SecretRecord, Snapshot, State
+from rotator.desired import Offers, desired_secret
+from rotator.errors import ClusterError, Conflict, DockerConfigError, Invalid, NotFound, RotatorError
+from rotator.logs import where
+from rotator.model import Action, Change, DesiredSecret, Kind, SecretRecord, Snapshot, State
 from rotator.plan import judge_secret
 from rotator.rotation.report import Outcome, Result
 
@@ -36,7 +37,7 @@ class Applying:
     cluster: Cluster
     config: Config
     snapshot: Snapshot
-    supply: Mapping[str, Credential]
+    offers: Offers
     clock: Clock
     stopping: Callable[[], bool]
 
@@ -48,7 +49,7 @@ class Applying:
             batches.setdefault(change.subject.namespace, []).append(change)
         results: list[Result] = []
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
-            for done in pool.map(self._apply_namespace, batches.values()):
+            for done in pool.map(self._apply_safely, batches.values()):
                 results += done
                 progress(len(results), total)
         return results
@@ -60,6 +61,14 @@ class Applying:
         record = self.snapshot.secrets.get((change.subject.namespace, change.subject.name))
         desired = self._desired(change, record)
         return Result(change, Outcome.PLANNED if desired else unwritten(change))
+
+    def _apply_safely(self, changes: list[Change]) -> list[Result]:
+        try:
+            return self._apply_namespace(changes)
+        except Exception as error:  # noqa: BLE001  (a defect that one namespace meets must not end the fan-out)
+            defect = RotatorError(f"{type(error).__name__} {where(error)}", hint="please report this")
+            log.error("change.failed", namespace=changes[0].subject.namespace, message=defect.message)  # noqa: TRY400
+            return [Result(change, Outcome.FAILED, defect) for change in changes]
 
     def _apply_namespace(self, changes: list[Change]) -> list[Result]:
         # A Pod takes its pull secrets from the ServiceAccount when it is created, and the kubelet waits for a missing
@@ -105,7 +114,6 @@ class Applying:
     def _write_merged(self, change: Change) -> Result:
         place = change.subject.namespace
         record = self.snapshot.secrets.get((place, change.subject.name))
-        force = False
         for attempt in range(TRIES):
             if self.stopping():
                 return Result(change, Outcome.WAITING)
@@ -113,15 +121,10 @@ class Applying:
             if desired is None:
                 return Result(change, unwritten(change))
             try:
-                self.cluster.apply_secret(desired, force=force)
-            except (Conflict, Invalid) as error:
+                self._send(change, desired)
+            except (Conflict, Invalid):
                 if attempt == TRIES - 1:
                     raise
-                if isinstance(error, Conflict) and error.managers and record is not None:
-                    # Somebody else's edit owns the field. The resourceVersion still guards what we merged from.
-                    log.warning("secret.contested", **_fields(change), managers=list(error.managers))
-                    force = True
-                    continue
                 record = self._read(change)
                 change = judge_secret(
                     self.config.pull_secret(change.pull_secret), place, record, self.config, self.clock()
@@ -133,9 +136,23 @@ class Applying:
                 return Result(change, Outcome.WRITTEN)
         raise AssertionError  # the last try returns or raises
 
+    def _send(self, change: Change, desired: DesiredSecret) -> None:
+        """Apply it; a field that somebody else's edit owns is taken back, by force.
+
+        The resourceVersion still guards what was merged. Without one there was nothing to merge from: then whoever made
+        the Secret meanwhile keeps it.
+        """
+        try:
+            self.cluster.apply_secret(desired)
+        except Conflict as conflict:
+            if not conflict.managers or desired.resource_version is None:
+                raise
+            log.warning("secret.contested", **_fields(change), managers=list(conflict.managers))
+            self.cluster.apply_secret(desired, force=True)
+
     def _desired(self, change: Change, record: SecretRecord | None) -> DesiredSecret | None:
         pull_secret = self.config.pull_secret(change.pull_secret)
-        return desired_secret(change, pull_secret, record, self.supply, self.config, self.clock())
+        return desired_secret(change, pull_secret, record, self.offers, self.config, self.clock())
 
     def _read(self, change: Change) -> SecretRecord | None:
         try:
@@ -145,7 +162,7 @@ class Applying:
 
     def _failure(self, change: Change, error: ClusterError | DockerConfigError) -> Result:
         if isinstance(error, NotFound) or self._is_terminating(change.subject.namespace, error):
-            log.info("namespace.gone", namespace=change.subject.namespace)
+            log.info("object.gone", **_fields(change))
             return Result(change, Outcome.GONE)
         log.error("change.failed", **_fields(change), message=error.message, hint=error.hint)
         return Result(change, Outcome.FAILED, error)

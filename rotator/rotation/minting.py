@@ -16,13 +16,17 @@ from rotator import renewal
 from rotator.annotations import stamp
 from rotator.clock import Clock
 from rotator.config import Config, Registry
+from rotator.desired import Offers
 from rotator.errors import MintError, ProbeRefused, ProbeUnanswered, RotatorError
 from rotator.logs import where
-from rotator.model import Credential
-from rotator.probe import Finding, Verdict, probe, publish_unknown
+from rotator.model import Credential, Offer
+from rotator.probe import ALWAYS, Finding, Verdict, probe, replaces
 from rotator.providers import Provider
 
 log = structlog.get_logger("rotator.minting")
+
+PublishedUntil = Mapping[str, datetime | None]
+"""By host, when the first credential that Pods use now expires; None where some Secret has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,6 @@ class Failure:
     retry_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Minted:
-    """A credential in memory and the hosts whose registry took it (or could not be asked, as the policy allows)."""
-
-    credential: Credential
-    publishable: frozenset[str]
-
-
 class Minting:
     """Mints and probes on demand, and remembers what came of it."""
 
@@ -50,20 +46,21 @@ class Minting:
         self._provider_for = provider_for
         self._providers: dict[str, Provider] = {}
         self._clock = clock
-        self._minted: dict[str, Minted] = {}
+        self._held: dict[str, Credential] = {}
+        self._offers: dict[str, tuple[Offer, ...]] = {}
         self._failures: dict[str, Failure] = {}
         self._under_way: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
 
     @property
     def held(self) -> dict[str, Credential]:
-        """The credentials in memory by registry."""
-        return {name: minted.credential for name, minted in self._minted.copy().items()}
+        """The latest credential of each registry that may be published anywhere."""
+        return self._held.copy()
 
     @property
-    def supply(self) -> dict[str, Credential]:
-        """The credentials that may be published, by host."""
-        return {host: m.credential for m in self._minted.copy().values() for host in m.publishable}
+    def offers(self) -> Offers:
+        """By host, what may be published: what the registry accepted first, then what it said nothing of."""
+        return self._offers.copy()
 
     def failure(self, registry: str) -> Failure | None:
         """Why the last try failed; None after a success."""
@@ -74,22 +71,26 @@ class Minting:
         asked = dict.fromkeys([*mints, *(name for name in needed if name in self._failures)])
         return [name for name in asked if not (failure := self._failures.get(name)) or failure.retry_at <= now]
 
-    def start(self, registry: str, reason: str, published: Mapping[str, datetime | None]) -> Future[None]:
+    def start(self, registry: str, reason: str, published: PublishedUntil, seen: Credential | None) -> Future[None]:
         """Mint and probe in the background; a mint that is under way already is joined.
 
-        `published`: by host, when the credential that Pods use now expires; None where some Secret has none.
+        `seen` is the credential that was held when this was decided: if another pass has minted since, that is enough.
         """
         with self._lock:
             if future := self._under_way.get(registry):
                 return future
-            future = self._under_way[registry] = Future()
+            future = Future()
+            if self.held.get(registry) is not seen:
+                future.set_result(None)
+                return future
+            self._under_way[registry] = future
         thread = threading.Thread(
             target=self._renew, args=(registry, reason, published, future), name=f"mint-{registry}", daemon=True
         )
         thread.start()
         return future
 
-    def _renew(self, name: str, reason: str, published: Mapping[str, datetime | None], future: "Future[None]") -> None:
+    def _renew(self, name: str, reason: str, published: PublishedUntil, future: "Future[None]") -> None:
         registry = self._config.registry(name)
         try:
             self._mint(registry, reason, published)
@@ -103,7 +104,7 @@ class Minting:
                 del self._under_way[name]
             future.set_result(None)
 
-    def _mint(self, registry: Registry, reason: str, published: Mapping[str, datetime | None]) -> None:
+    def _mint(self, registry: Registry, reason: str, published: PublishedUntil) -> None:
         credential = self._provider(registry).mint()
         log.info(
             "credential.minted",
@@ -112,13 +113,9 @@ class Minting:
             expires_at=stamp(credential.expires_at),
             life_s=int(credential.life.total_seconds()),
         )
-        findings = self._probe(registry, credential)
-        publishable = frozenset(finding.host for finding in findings if self._may_publish(registry, finding, published))
-        if publishable:
-            self._minted[registry.name] = Minted(credential, publishable)
-        withheld = [finding for finding in findings if finding.host not in publishable]
-        if withheld:
-            raise _withheld(registry, withheld)
+        unproven = self._offer(registry, credential, self._probe(registry, credential), published)
+        if unproven:
+            raise _withheld(registry, unproven)
         self._failures.pop(registry.name, None)
 
     def _provider(self, registry: Registry) -> Provider:
@@ -146,18 +143,34 @@ class Minting:
         findings |= {host: Finding(host, Verdict.UNKNOWN, f"{host}: the probe broke off", None) for host in silent}
         return [findings[host] for host in registry.hosts]
 
-    def _may_publish(self, registry: Registry, finding: Finding, published: Mapping[str, datetime | None]) -> bool:
-        fields = {"registry": registry.name, "host": finding.host, "verdict": str(finding.verdict)}
-        log.info("credential.probed", **fields, message=finding.message)
-        if finding.verdict is not Verdict.UNKNOWN:
-            return finding.verdict is not Verdict.REFUSED
-        next_attempt_at = self._clock() + self._pause(registry.name, published, None)
-        old = published.get(finding.host)
-        return publish_unknown(registry.probe.on_unknown, old_expires_at=old, next_attempt_at=next_attempt_at)
+    def _offer(
+        self, registry: Registry, credential: Credential, findings: list[Finding], published: PublishedUntil
+    ) -> list[Finding]:
+        """Offer the credential for each host as far as its registry's verdict allows; the verdicts that are no yes."""
+        next_attempt_at = self._clock() + self._pause(registry.name, published)
+        unproven = []
+        for finding in findings:
+            fields = {"registry": registry.name, "host": finding.host, "verdict": str(finding.verdict)}
+            log.info("credential.probed", **fields, message=finding.message)
+            until = replaces(finding.verdict, registry.probe.on_unknown, next_attempt_at)
+            if until != ALWAYS:
+                unproven.append(finding)
+            if until is not None:
+                self._held[registry.name] = credential
+                self._offers[finding.host] = self._ranked(finding.host, Offer(credential, until))
+        return unproven
 
-    def _fail(self, registry: Registry, error: RotatorError, published: Mapping[str, datetime | None]) -> None:
+    def _ranked(self, host: str, new: Offer) -> tuple[Offer, ...]:
+        """A proven credential stands alone; an unproven one comes after an older proven one, while that lives."""
+        if new.replaces == ALWAYS:
+            return (new,)
+        now = self._clock()
+        old = [o for o in self._offers.get(host, ()) if o.replaces == ALWAYS and o.credential.expires_at > now]
+        return (*old, new)
+
+    def _fail(self, registry: Registry, error: RotatorError, published: PublishedUntil) -> None:
         retry_after = error.retry_after if isinstance(error, MintError) else None
-        pause = self._pause(registry.name, published, retry_after)
+        pause = self._pause(registry.name, published, retry_after, retryable=error.retryable)
         count = self._count(registry.name) + 1
         self._failures[registry.name] = Failure(error, count, self._clock() + pause)
         log.error(
@@ -171,10 +184,17 @@ class Minting:
             next_attempt_in_s=round(pause.total_seconds(), 1),
         )
 
-    def _pause(self, name: str, published: Mapping[str, datetime | None], retry_after: timedelta | None) -> timedelta:
+    def _pause(
+        self,
+        name: str,
+        published: PublishedUntil,
+        retry_after: timedelta | None = None,
+        *,
+        retryable: bool = True,
+    ) -> timedelta:
         ends = list(published.values())
         left = timedelta(0) if None in ends or not ends else min(filter(None, ends)) - self._clock()
-        return renewal.backoff(self._count(name) + 1, left, retry_after)
+        return renewal.backoff(self._count(name) + 1, left, retry_after, retryable=retryable)
 
     def _count(self, name: str) -> int:
         failure = self._failures.get(name)

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -13,13 +14,14 @@ from rotator.clock import Clock, utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config, Registry
-from rotator.model import Action, Change, Plan, Snapshot
+from rotator.model import Action, Change, Credential, Plan, Snapshot
 from rotator.plan import plan
 from rotator.providers import Provider
 from rotator.rotation.apply import Applying, Progress
 from rotator.rotation.minting import Minting
+from rotator.rotation.published import Published, published
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
-from rotator.rotation.wakes import Published, published
+from rotator.rotation.telling import Teller
 
 log = structlog.get_logger("rotator.pass")
 
@@ -36,13 +38,14 @@ class _Sight:
 
     snapshot: Snapshot
     plan: Plan
+    held: Mapping[str, Credential]
     generation: int
     published: Mapping[str, Published]
 
     @property
     def needed(self) -> set[str]:
         """The registries that some Secret needs."""
-        return {name for change in self.plan.changes for name in change.needs}
+        return {name for change in self.plan.changes for name in change.needs.values()}
 
 
 class Rotation:
@@ -64,34 +67,52 @@ class Rotation:
         self._workers = workers
         self._writing = threading.Lock()
         self._generation = 0
+        self._teller = Teller()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Begin no further write, wait for no further mint: passes under way end soon and well."""
+        """Begin no further write, wait for no further mint or try: passes under way end soon and well."""
         self._stopped.set()
+        self._cluster.close()
 
-    def run(self, *, write: bool = True, only: str | None = None, progress: Progress | None = None) -> Report:
+    def run(
+        self,
+        *,
+        write: bool = True,
+        only: str | None = None,
+        progress: Progress | None = None,
+        when_late: Callable[[str], None] | None = None,
+    ) -> Report:
         """One pass over everything, or over the namespace `only`; without `write` it stops before the first write.
+
+        Slow clouds are waited for, and what they give is written in a second round. With `when_late` they are not: it
+        is called with the registry's name when a late mint has ended, from that mint's thread, for another pass then.
 
         Raises ClusterUnusable where the cluster cannot be read at all; every other failure is in the report.
         """
         sight = self._look(only)
         mints = self._start_mints(sight)
-        slow = self._await(mints.values(), PATIENCE)
+        late = self._await(mints, PATIENCE)
         sight, results = self._carry_out(sight, write=write, progress=progress)
-        if slow and not self._stopped.is_set():
-            self._await(slow, timedelta.max)
+        if late and when_late is None and not self._stopped.is_set():
+            late = self._await(late, timedelta.max)
             sight, later = self._carry_out(self._look(only), write=write, progress=progress)
             results = _latest(results, later)
-        report = Report(tuple(results), self._statuses(sight, mints), sight.snapshot)
+        report = Report(tuple(results), self._statuses(sight, mints, late), sight.snapshot)
+        self._teller.tell(report)
         log.info("pass.finished", namespace=only, write=write, **report.counts())
+        if when_late is not None:
+            for name, mint in late.items():
+                mint.add_done_callback(partial(_tell, when_late, name))
         return report
 
     def _look(self, only: str | None) -> _Sight:
         generation = self._generation
         snapshot = gather(self._cluster, self.config, only)
-        decided = plan(snapshot, self.config, self.minting.held, self._clock())
-        return _Sight(snapshot, decided, generation, published(self.config, snapshot, decided.changes))
+        held = self.minting.held
+        now = self._clock()
+        decided = plan(snapshot, self.config, held, now)
+        return _Sight(snapshot, decided, held, generation, published(self.config, snapshot, decided.changes, now))
 
     def _start_mints(self, sight: _Sight) -> dict[str, Future[None]]:
         wanted = self.minting.wanted(sight.plan.mints, sight.needed, self._clock())
@@ -100,24 +121,25 @@ class Rotation:
                 name,
                 sight.plan.mints.get(name, "the last try failed"),
                 {host: sight.published[host].until for host in self.config.registry(name).hosts},
+                sight.held.get(name),
             )
             for name in wanted
         }
 
-    def _await(self, futures: Iterable[Future[None]], patience: timedelta) -> set[Future[None]]:
+    def _await(self, mints: Mapping[str, Future[None]], patience: timedelta) -> dict[str, Future[None]]:
         """Wait for the mints, but no longer than `patience` and not beyond a stop; the ones still under way."""
-        pending = set(futures)
+        pending = set(mints.values())
         until = time.monotonic() + min(patience, timedelta(days=1)).total_seconds()
         while pending and time.monotonic() < until and not self._stopped.is_set():
             pending = wait(pending, timeout=min(0.2, max(until - time.monotonic(), 0))).not_done
-        return pending
+        return {name: mint for name, mint in mints.items() if mint in pending}
 
     def _carry_out(self, sight: _Sight, *, write: bool, progress: Progress | None) -> tuple[_Sight, list[Result]]:
         with self._writing:
             if sight.generation != self._generation:  # another pass has written since: decide on what is there now
                 sight = self._look(sight.snapshot.only)
             applying = Applying(
-                self._cluster, self.config, sight.snapshot, self.minting.supply, self._clock, self._stopped.is_set
+                self._cluster, self.config, sight.snapshot, self.minting.offers, self._clock, self._stopped.is_set
             )
             idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
             asking = [change for change in sight.plan.changes if _asks(change)]
@@ -127,10 +149,13 @@ class Rotation:
                 self._generation += 1
             return sight, idle + applying.apply(asking, self._workers, progress or _ignore)
 
-    def _statuses(self, sight: _Sight, mints: Mapping[str, Future[None]]) -> tuple[RegistryStatus, ...]:
-        return tuple(self._status(registry, sight, registry.name in mints) for registry in self.config.registries)
+    def _statuses(self, sight: _Sight, mints: Collection[str], late: Collection[str]) -> tuple[RegistryStatus, ...]:
+        return tuple(
+            self._status(registry, sight, asked=registry.name in mints, late=registry.name in late)
+            for registry in self.config.registries
+        )
 
-    def _status(self, registry: Registry, sight: _Sight, asked: bool) -> RegistryStatus:
+    def _status(self, registry: Registry, sight: _Sight, *, asked: bool, late: bool) -> RegistryStatus:
         # A registry that no Secret needs any more is not tried again, so its last failure is nobody's trouble.
         failure = self.minting.failure(registry.name) if registry.name in sight.needed else None
         ends = [sight.published[host].first_expiry for host in registry.hosts if host in sight.published]
@@ -138,7 +163,8 @@ class Rotation:
             name=registry.name,
             kind=registry.kind,
             hosts=registry.hosts,
-            minted=asked and failure is None,
+            minted=asked and not late and failure is None,
+            late=late,
             credential=self.minting.held.get(registry.name),
             published_until=min(filter(None, ends), default=None),
             error=failure.error if failure else None,
@@ -163,6 +189,10 @@ def _latest(earlier: list[Result], later: list[Result]) -> list[Result]:
         else result
         for result in later
     ]
+
+
+def _tell(when_late: Callable[[str], None], registry: str, _mint: Future[None]) -> None:
+    when_late(registry)
 
 
 def _ignore(_done: int, _total: int) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from rotator import annotations
-from rotator.errors import RotatorError
+from rotator.errors import ClusterUnusable, Conflict, RotatorError
 from rotator.model import NOTICES, Action, Change, Credential, Snapshot
 
 
@@ -55,12 +55,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RegistryStatus:
-    """One registry after the pass: the credential in hand, or why there is none; `minted` says whether it is new."""
+    """One registry after the pass: the credential in hand, or why there is none.
+
+    `minted` says whether it is new, `late` that its mint is still under way.
+    """
 
     name: str
     kind: str
     hosts: tuple[str, ...]
     minted: bool = False
+    late: bool = False
     credential: Credential | None = None
     published_until: datetime | None = None
     error: RotatorError | None = None
@@ -102,7 +106,9 @@ class Report:
     def retryable(self) -> bool:
         """Whether an API server's failure is worth another pass before the next sweep."""
         errors = [result.error for result in self.results] + [gap.error for gap in self.snapshot.gaps]
-        return any(error is not None and error.retryable for error in errors)
+        # A 401 and an object that others kept changing may be over soon, though not within one call.
+        passing = (Conflict, ClusterUnusable)
+        return any(error is not None and (error.retryable or isinstance(error, passing)) for error in errors)
 
     def counts(self) -> dict[str, int]:
         """How many changes had each outcome."""

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 from rotator.model import Credential, SecretRecord, Snapshot
 from rotator.plan import plan
+from rotator.rotation.published import published
 from rotator.rotation.report import Outcome, Result
-from rotator.rotation.wakes import published, wakes
+from rotator.rotation.wakes import wakes
 from tests.build import ECR, GAR, NOW, config, credential, secret, snapshot
 
 HOUR = timedelta(hours=1)
@@ -72,7 +73,7 @@ def test_a_secret_that_cannot_be_renewed_does_not_make_the_daemon_spin() -> None
 def test_published_is_the_first_expiry_and_whether_every_secret_has_one() -> None:
     """One namespace without a Secret: the first expiry is known, but not every Pod can pull until then."""
     found = snapshot(*records(shuffle=NOW), namespaces=("shuffle", "team-a"))
-    shown = published(config(), found, plan(found, config(), {}, NOW).changes)
+    shown = published(config(), found, plan(found, config(), {}, NOW).changes, NOW)
     assert (shown[GAR].first_expiry, shown[GAR].until) == (NOW + HOUR, None)
 
 
@@ -83,4 +84,4 @@ def test_a_foreign_secret_does_not_count_as_published() -> None:
         secret({}, namespace="team-a", ours=False, text=records(x=NOW)[0].text),
         namespaces=("shuffle", "team-a"),
     )
-    assert published(config(), found, plan(found, config(), {}, NOW).changes)[GAR].until == NOW + HOUR
+    assert published(config(), found, plan(found, config(), {}, NOW).changes, NOW)[GAR].until == NOW + HOUR

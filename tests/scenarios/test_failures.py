@@ -3,17 +3,22 @@
 import base64
 import json
 import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from rotator.clock import utc_now
 from rotator.errors import ClusterUnusable
 from rotator.model import State
 from rotator.rotation import Outcome, Report, Result
+from rotator.rotation.wakes import wakes
 from rotator.sandbox.apiserver import Call, Rule
 from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
-from rotator.sandbox.server import Response
+from rotator.sandbox.internet import Node
+from rotator.sandbox.server import Request, Response
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.scenarios.world import World
 
@@ -408,3 +413,193 @@ def test_a_registry_that_nobody_needs_any_more_is_not_tried_again(world: World) 
     report = rotation.run()
     assert report.exit_code == 0
     assert [status.next_attempt_at for status in report.registries] == [None, None, None]
+
+
+# What a tenant can plant, and what several hosts, pull secrets and passes do to each other ----------------------------
+
+ECR_SHARED = "210987654321.dkr.ecr.eu-west-1.amazonaws.com"
+TWO_HOSTS = ECR_ONLY.replace(f"hosts: [{ECR}]", f"hosts: [{ECR}, {ECR_SHARED}]")
+
+
+def refusing(_request: Request) -> Response:
+    """A registry that lets nobody in."""
+    return Response(401, headers={"WWW-Authenticate": 'Basic realm="elsewhere"'})
+
+
+def test_a_host_that_is_refused_costs_the_others_no_writes(world: World) -> None:
+    """One of two hosts refuses for good: the other's entries are written once, however often it is tried again."""
+    world.add_namespaces(*TEAMS)
+    world.configure(TWO_HOSTS)
+    world.net.hosts[ECR_SHARED] = refusing
+    rotation = world.rotation()
+    rotation.run()
+    for _ in range(3):
+        world.clock.advance(minutes=6)
+        assert rotation.run().exit_code == 1
+    assert world.writes() == len(TEAMS)
+    assert {frozenset(world.auths(team)) for team in TEAMS} == {frozenset({ECR})}
+    assert world.mints()["prod"] == 4
+
+
+def test_a_refused_host_keeps_the_living_credential_for_new_namespaces(world: World) -> None:
+    """The new credential is accepted by one host only: a namespace that comes gets the older one for the other."""
+    world.add_namespaces("team-a")
+    world.configure(TWO_HOSTS)
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=7)
+    world.net.hosts[ECR_SHARED] = refusing
+    rotation.run()
+    world.add_namespaces("team-b")
+    rotation.run()
+    assert set(world.auths("team-b")) == {ECR, ECR_SHARED}
+    assert world.password("team-b", ECR_SHARED) == world.password("team-a", ECR_SHARED)
+    assert world.password("team-b", ECR) != world.password("team-b", ECR_SHARED)
+
+
+def test_an_unproven_credential_fills_holes_and_replaces_nothing_that_lives(world: World) -> None:
+    """The registry is silent and one namespace has no Secret: it gets the new credential, the others keep theirs."""
+    world.add_namespaces(*TEAMS)
+    world.configure(ECR_ONLY)
+    world.once()
+    old = world.password("team-a", ECR)
+    world.api.store.delete("secrets", "team-b", SECRET)
+    world.net.registries[ECR].fault = Fault.DOWN
+    world.clock.advance(hours=7)
+    world.once()
+    assert [world.password(team, ECR) == old for team in TEAMS] == [True, False, True]
+
+
+@pytest.mark.parametrize("what", ["a second key", "a note from the future"])
+def test_drift_beside_an_intact_entry_is_mended_with_the_credential_at_hand(world: World, what: str) -> None:
+    """The bytes of our entry are right, but a stale twin shadows it or its note was changed: written anew, no mint."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+
+    def plant(secret: dict[str, Any]) -> None:
+        if what == "a second key":
+            content = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+            content["auths"] = {f"https://{ECR}/v1/": {"auth": "YTpi"}, **content["auths"]}
+            secret["data"][".dockerconfigjson"] = base64.b64encode(json.dumps(content).encode()).decode()
+        else:
+            notes = json.loads(secret["metadata"]["annotations"]["rotator.dev/entries"])
+            notes[ECR]["issuedAt"] = "2099-01-01T00:00:00Z"
+            secret["metadata"]["annotations"]["rotator.dev/entries"] = json.dumps(notes)
+
+    world.api.store.change("secrets", "team-a", SECRET, plant)
+    world.forget()
+    assert rotation.run().exit_code == 0
+    assert set(world.auths("team-a")) == {ECR, GAR, ACR}
+    assert (world.writes(), sum(world.mints().values())) == (1, 0)
+    assert rotation.run().exit_code == 0
+    assert world.writes() == 1
+
+
+def test_a_token_whose_expiry_wavers_by_a_second_is_not_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metadata server says "expires in": the same token's expiry moves by a second, and that is no new token."""
+    world.add_namespaces(*TEAMS)
+    gar_only = ECR_ONLY.replace(f"ecr: {{hosts: [{ECR}]}}", f"gar: {{hosts: [{GAR}]}}")
+    world.configure(gar_only)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    world.net.node = Node.GOOGLE
+    rotation = world.rotation()
+    rotation.run()
+    first = world.password("team-a", GAR)
+    world.clock.advance(minutes=31, seconds=1.5)
+    rotation.run()
+    assert world.net.google.calls["metadata"] >= 2
+    assert (world.password("team-a", GAR), world.writes()) == (first, len(TEAMS))
+
+
+def test_a_planted_note_of_a_host_that_nobody_configured_sets_no_alarm(world: World) -> None:
+    """An overdue note for another host would ring every second: only what the plan accepted counts."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+
+    def plant(secret: dict[str, Any]) -> None:
+        notes = json.loads(secret["metadata"]["annotations"]["rotator.dev/entries"])
+        notes["x.example"] = {**notes[ECR], "issuedAt": "2020-01-01T00:00:00Z", "expiresAt": "2020-01-01T12:00:00Z"}
+        secret["metadata"]["annotations"]["rotator.dev/entries"] = json.dumps(notes)
+
+    world.api.store.change("secrets", "team-a", SECRET, plant)
+    report = rotation.run()
+    now = utc_now()
+    alarms = wakes(world.config, report.snapshot, report.results, rotation.minting.held, now, lambda: 0.0)
+    assert min(alarms.values()) > now + timedelta(minutes=20)
+
+
+def test_a_pull_secret_by_pattern_without_its_right_does_not_stop_a_listed_one(world: World) -> None:
+    """Listing Namespaces is forbidden: the namespaces that are named are served all the same."""
+    world.add_namespaces("team-a", "x-1")
+    patterned = "\n  - {name: x-pull, registries: [prod], namespaces: {names: ['x-*']}}\n"
+    world.configure(ECR_ONLY.replace('names: ["team-*"]', "names: [team-a]") + patterned)
+    rules = [
+        Rule(("get",), ("namespaces",), ("team-a",), ("team-a",)),
+        Rule(("get", "create", "patch"), ("secrets",), (SECRET,), ("team-a",)),
+        Rule(("get", "patch"), ("serviceaccounts",), ("workers",), ("team-a",)),
+    ]
+    report = world.rotation("listed", rules).run()
+    assert report.exit_code == 1
+    assert set(world.auths("team-a")) == {ECR}
+    assert State.UNREADABLE in {r.change.state for r in report.results if r.change.subject.namespace == "*"}
+
+
+def test_force_is_never_carried_over_to_another_object(world: World) -> None:
+    """Contested, deleted, made anew by somebody else while we try: theirs is foreign, and keeps every byte."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=13)
+    foreign = {".dockerconfigjson": '{"auths":{"ghcr.io":{"auth":"YTpi"}}}'}
+    steps: Iterator[Callable[[], object]] = iter(
+        [
+            lambda: world.api.store.change("secrets", "team-a", SECRET, lambda s: add_entry(s, 1)),
+            lambda: world.api.store.delete("secrets", "team-a", SECRET),
+            lambda: world.api.store.put_secret("team-a", SECRET, foreign),
+        ]
+    )
+
+    def interfere(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == "secrets" and (step := next(steps, None)):
+            step()
+
+    world.api.before_request(interfere)
+    report = rotation.run()
+    assert set(world.auths("team-a")) == {"ghcr.io"}
+    assert result(report, "team-a").change.state is State.FOREIGN
+
+
+def test_two_passes_at_once_mint_once_and_write_once(world: World) -> None:
+    """Date jobs and the sweep run side by side: one mint per registry, one write per Secret, all the same."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    passes = [threading.Thread(target=rotation.run) for _ in range(4)]
+    for each in passes:
+        each.start()
+    for each in passes:
+        each.join()
+    assert set(world.mints().values()) == {1}
+    assert world.writes() == len(TEAMS)
+
+
+def test_what_is_found_is_told_once_in_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A foreign Secret is named with its remedy when it is found, not again in every pass, and again if it returns."""
+    world.add_namespaces("team-a")
+    world.api.store.put_secret("team-a", SECRET, {".dockerconfigjson": "{}"})
+    rotation = world.rotation()
+    told = []
+    for _ in range(2):
+        rotation.run()
+        told.append(capsys.readouterr().out.count("adopt: true"))
+    world.api.store.delete("secrets", "team-a", SECRET)
+    rotation.run()
+    world.api.store.delete("secrets", "team-a", SECRET)
+    world.api.store.put_secret("team-a", SECRET, {".dockerconfigjson": "{}"})
+    capsys.readouterr()
+    rotation.run()
+    told.append(capsys.readouterr().out.count("adopt: true"))
+    assert told == [1, 0, 1]

@@ -5,6 +5,7 @@ ends with a summary, and with exit code 1 if any pull failed that should not hav
 """
 
 import json
+import signal
 import tempfile
 import time
 from contextlib import nullcontext
@@ -51,7 +52,8 @@ class Demo:
         self._read = 0  # characters of the program's log that were told
 
     def run(self) -> int:
-        """Play it; the exit code."""
+        """Play it; the exit code. Ctrl-C ends it early and well, and so does SIGTERM (`timeout`, CI)."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with tempfile.TemporaryDirectory(prefix="rotator-demo-") as directory, Stage(Path(directory)) as stage:
             workers = Workers(stage, self._tally, self._failed)
             misfortunes = Misfortunes(
@@ -101,6 +103,7 @@ class Demo:
             while (elapsed := time.monotonic() - self._began) < self._seconds:
                 self._look(stage)
                 script = self._happen(script, elapsed)
+                misfortunes.settle()
                 if shown is not None:
                     shown.update(screen.live(self._view, self._tally))
                 elif elapsed >= lines_at:
@@ -151,7 +154,8 @@ class Demo:
             self._say(line)
 
     def _say(self, line: str) -> None:
-        self._console.print(f"{screen.span(time.monotonic() - self._began)}  {line}", markup=False, highlight=False)
+        when = screen.span(time.monotonic() - self._began)
+        self._console.print(f"{when}  {line}", markup=False, highlight=False, soft_wrap=True)
 
     def _close(self, stage: Stage, first_write: float) -> None:
         counts, mints = self._tally.counts, _mints(stage)

@@ -4,7 +4,8 @@ import base64
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from rotator.sandbox.apiserver.objects import Object
 from rotator.sandbox.demo.stage import ECR, LIFE, NEWCOMER, PULL_SECRET, SWEEP, Stage
@@ -20,6 +21,7 @@ DOWNTIME = 5.0
 """Seconds of a cloud's outage: less than the half of a token's life at which renewal begins."""
 
 EDITED = "team-b"
+EDIT = base64.b64encode(b"AWS:edited-by-hand").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Misfortunes:
     workers: Workers
     tell: Tell
     left: Callable[[str], float]
+    healing: dict[str, Callable[[], bool]] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """From the moment on when a namespace is well again, a failure there is a failure."""
+        for namespace, is_well in list(self.healing.items()):
+            if is_well():
+                self.tally.healed(namespace)
+                del self.healing[namespace]
 
     def script(self, seconds: float) -> list[Misfortune]:
         """What happens in a show of so many seconds. A cloud fails just when a renewal is due: there it matters."""
@@ -84,6 +94,7 @@ class Misfortunes:
     def entry_edited(self) -> None:
         """Somebody writes another password into our Secret, with kubectl."""
         self.tally.excuse(EDITED, "its Secret was edited by hand", SETTLING)
+        self.healing[EDITED] = lambda: not _is_edited(self._secret(EDITED))
         self.stage.api.store.change("secrets", EDITED, PULL_SECRET, _edit, manager="kubectl-edit")
         self.tell(f"misfortune: somebody edits the Secret in {EDITED} by hand")
 
@@ -91,8 +102,12 @@ class Misfortunes:
         """A new team arrives, and starts its workers at once."""
         self.stage.add_namespace(NEWCOMER)
         self.tally.excuse(NEWCOMER, "the namespace is new", SETTLING)
+        self.healing[NEWCOMER] = lambda: self._secret(NEWCOMER) is not None
         self.workers.add(NEWCOMER)
         self.tell(f"a namespace is added: {NEWCOMER}")
+
+    def _secret(self, namespace: str) -> Object | None:
+        return self.stage.api.store.get("secrets", namespace, PULL_SECRET)
 
     def rotator_killed(self) -> None:
         """The node's memory runs short."""
@@ -105,9 +120,18 @@ class Misfortunes:
         self.tell("rotator is started again; its state is in the cluster")
 
 
+def _is_edited(secret: Object | None) -> bool:
+    return secret is not None and _auths(secret)["auths"][ECR]["auth"] == EDIT
+
+
+def _auths(secret: Object) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+    return content
+
+
 def _edit(secret: Object) -> None:
-    config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
-    config["auths"][ECR]["auth"] = base64.b64encode(b"AWS:edited-by-hand").decode()
+    config = _auths(secret)
+    config["auths"][ECR]["auth"] = EDIT
     secret["data"][".dockerconfigjson"] = base64.b64encode(json.dumps(config).encode()).decode()
 
 

@@ -1,0 +1,50 @@
+"""How long from the start of `rotator once` to its first write, on the sandbox: python benchmarks/startup.py
+
+Prints the median of some runs in seconds, from the moment the process is started until the API server has taken its
+first Secret, and how often the bare import of the program fits into that.
+"""
+
+# ruff: noqa: INP001, T201, TID251  (a script: in no package, prints its result, and measures time)
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rotator.sandbox.demo.stage import NAMESPACES, PULL_SECRET, Stage
+
+RUNS = 5
+
+
+def first_write() -> float:
+    """Seconds until the first Secret is there; each run has a new world, so everything is minted and written."""
+    with tempfile.TemporaryDirectory() as directory, Stage(Path(directory)) as stage:
+        began = time.monotonic()
+        stage.start_rotator()
+        while not any(stage.api.store.get("secrets", name, PULL_SECRET) for name in NAMESPACES):
+            if stage.pid is None:
+                sys.exit(f"rotator ended before its first write:\n{stage.written_by_rotator()}")
+            time.sleep(0.002)
+        return time.monotonic() - began
+
+
+def bare_import() -> float:
+    """Seconds to import the program, and to do nothing."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import rotator.cli"], check=True)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    writes = [first_write() for _ in range(RUNS)]
+    imports = [bare_import() for _ in range(RUNS)]
+    write, bare = statistics.median(writes), statistics.median(imports)
+    print(f"start-up to first write: {write:.2f} s (median of {RUNS}; {min(writes):.2f} to {max(writes):.2f})")
+    print(f"bare import rotator.cli: {bare:.2f} s; ratio {write / bare:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The daemon in this process: the alarms that it sets, and the clock that it watches."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from rotator.clock import Clock, utc_now
+from rotator.daemon import Daemon
+from rotator.rotation import Rotation
+from rotator.sandbox.demo.misfortunes import wait_until
+from tests.outside import ECR_ONLY, SECRET
+from tests.scenarios.world import World
+
+
+@contextmanager
+def running(rotation: Rotation, clock: Clock = utc_now) -> Iterator[None]:
+    """The daemon at work, in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Daemon(rotation, clock).run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def sweeps(world: World) -> int:
+    """How many passes have looked at the namespaces."""
+    return world.api.journal.counts["list", "namespaces", 200]
+
+
+def test_a_clock_that_is_set_back_is_noticed(world: World) -> None:
+    """Every alarm was set by the old clock, the next sweep an hour away: the daemon sweeps at once all the same."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    ahead = [timedelta(0)]
+
+    def clock() -> datetime:
+        return utc_now() + ahead[0]
+
+    with running(world.rotation(), clock):
+        assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
+        assert wait_until(lambda: sweeps(world) == 1, 5)
+        ahead[0] = timedelta(hours=-5)
+        assert wait_until(lambda: sweeps(world) >= 2, 30)
+
+
+def test_an_api_server_that_goes_on_failing_is_asked_less_and_less(world: World) -> None:
+    """A failure of the API server leads to another pass soon, but not every few seconds for good."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    rotation = world.rotation()
+    daemon = Daemon(rotation, utc_now)
+    pauses = [daemon.retry_pause() for _ in range(12)]
+    assert pauses[0] == timedelta(seconds=5)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == timedelta(hours=1)

@@ -1,0 +1,181 @@
+"""What a person reads on a terminal: tables, and one line for each thing that was done or is wrong."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from rotator import screens
+from rotator.errors import Forbidden, MintRefused
+from rotator.model import Action, Change, Kind, State, Subject
+from rotator.rotation import Outcome, RegistryStatus, Report, Result
+from tests import build
+
+WIDTH = 80
+
+
+def result(
+    namespace: str,
+    state: State,
+    outcome: Outcome = Outcome.NOTHING,
+    *,
+    kind: Kind = Kind.SECRET,
+    message: str = "is so",
+) -> Result:
+    """What became of the pull secret, or of the ServiceAccount, in this namespace."""
+    name = build.SECRET if kind is Kind.SECRET else "workers"
+    action = Action.NOTHING if outcome is Outcome.NOTHING else Action.UPDATE
+    return Result(Change(Subject(kind, namespace, name), build.SECRET, state, message, action), outcome)
+
+
+def failed(namespace: str, words: str) -> Result:
+    """A Secret that the API server did not take."""
+    change = Change(Subject(Kind.SECRET, namespace, build.SECRET), build.SECRET, State.MISSING, "is so", Action.CREATE)
+    return Result(change, Outcome.FAILED, Forbidden(words, hint="grant it"))
+
+
+def shown(*results: Result, registries: tuple[RegistryStatus, ...] = (), width: int = WIDTH) -> list[str]:
+    """The lines of the screen, without styles."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(screens.report_screen(Report(results, registries, build.snapshot()), build.config(), build.NOW))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def row(lines: list[str], name: str) -> list[str]:
+    """The cells of the table's row of this name."""
+    (found,) = [line for line in lines if line.split()[:1] == [name]]
+    return found.split()
+
+
+REGISTRIES = {
+    "renewed": (
+        RegistryStatus("prod", "ecr", ("a", "b"), minted=True, credential=build.credential()),
+        ["prod", "ecr", "2", "2026-11-24T00:00:00Z", "12h", "00m", "renewed"],
+    ),
+    "fresh": (
+        RegistryStatus("prod", "ecr", ("a",), published_until=build.NOW + timedelta(minutes=7)),
+        ["prod", "ecr", "1", "2026-11-23T12:07:00Z", "7m", "fresh"],
+    ),
+    "expired": (
+        RegistryStatus("prod", "ecr", ("a",), published_until=build.NOW - timedelta(hours=1)),
+        ["prod", "ecr", "1", "2026-11-23T11:00:00Z", "-1h", "00m", "expired"],
+    ),
+    "not needed": (RegistryStatus("prod", "ecr", ("a",)), ["prod", "ecr", "1", "-", "-", "not", "needed"]),
+    "failed": (
+        RegistryStatus("prod", "ecr", ("a",), error=MintRefused("no")),
+        ["prod", "ecr", "1", "-", "-", "MintRefused"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REGISTRIES)
+def test_each_registry_is_a_row_with_its_expiry_and_state(case: str) -> None:
+    """When what is published expires, how far away that is, and what became of the mint."""
+    status, cells = REGISTRIES[case]
+    assert row(shown(registries=(status,)), "prod") == cells
+
+
+def test_each_pull_secret_is_a_row_with_what_became_of_it() -> None:
+    """Secrets and ServiceAccounts counted, and the outcomes; what only a person can mend is a problem."""
+    lines = shown(
+        result("team-a", State.MISSING, Outcome.WRITTEN),
+        result("team-b", State.UP_TO_DATE),
+        result("team-c", State.FOREIGN),
+        result("team-a", State.REFERENCED, kind=Kind.SERVICE_ACCOUNT),
+        result("team-b", State.SERVICE_ACCOUNT_MISSING, kind=Kind.SERVICE_ACCOUNT),
+        width=100,
+    )
+    cells = row(lines, build.SECRET)
+    assert cells[1:3] == ["3", "2"]
+    assert " ".join(cells[3:]) == "1 written, 2 in order, 1 problem, 1 absent"
+
+
+def test_what_is_in_order_is_worth_no_line() -> None:
+    """Below the tables stands only what was done, failed or is worth a notice."""
+    lines = shown(result("team-a", State.UP_TO_DATE), result("team-b", State.TERMINATING, kind=Kind.NAMESPACE))
+    assert not [line for line in lines if line.startswith(("✗", "·"))]
+
+
+def test_failures_come_first_and_say_the_error_with_its_remedy() -> None:
+    """Whoever reads one line reads the one that matters."""
+    lines = shown(result("team-a", State.MISSING, Outcome.WRITTEN), failed("team-b", "no way"), width=200)
+    told = [line for line in lines if line.startswith(("✗", "·"))]
+    assert told == [
+        "✗ Secret team-b/worker-pull: Missing [failed], is so: no way; grant it",
+        "· Secret team-a/worker-pull: Missing [written], is so",
+    ]
+
+
+def test_what_is_alike_in_many_namespaces_is_one_line() -> None:
+    """A rotation of ten thousand namespaces is one line; another error is another."""
+    many = [result(f"team-{number}", State.DUE, Outcome.WRITTEN) for number in range(10_000)]
+    lines = shown(*many, failed("other", "no way"), width=200)
+    told = [line for line in lines if line.startswith(("✗", "·"))]
+    assert told[1:] == ["· Secret worker-pull in 10000 namespaces (team-0, team-1, ...): Due [written], is so"]
+
+
+def test_too_many_lines_are_counted_and_failures_are_not_among_the_left_out() -> None:
+    """A screen has an end; `--output json` has none."""
+    many = [result(f"team-{n}", State.DUE, Outcome.WRITTEN, message=f"is {n}") for n in range(30)]
+    lines = shown(*many, failed("other", "no way"), width=200)
+    told = [line for line in lines if line.startswith(("✗", "·"))]
+    assert len(told) == screens.SHOWN
+    assert told[0].startswith("✗ Secret other/worker-pull")
+    assert lines[-1] == "... and 11 more lines; --output json has them all"
+
+
+def test_each_failed_registry_has_a_line_with_its_remedy() -> None:
+    """The table has room for the error's class only."""
+    error = MintRefused("registry 'prod': AWS refused", hint="check the role")
+    lines = shown(registries=(RegistryStatus("prod", "ecr", ("a",), error=error),))
+    assert lines[-1] == "✗ registry 'prod': AWS refused; check the role"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_screen_fits_its_terminal_and_loses_no_word(width: int) -> None:
+    """Long hosts and messages are folded, never cut: a remedy without its end is none."""
+    error = MintRefused("registry 'prod': AWS refused " + "q" * 100, hint="the end")
+    status = RegistryStatus("prod", "ecr", ("a",), minted=False, error=error)
+    lines = shown(result("team-a", State.FOREIGN, message="z" * 150), registries=(status,), width=width)
+    assert max(map(len, lines)) <= width
+    text = "".join(lines)
+    assert (text.count("q"), text.count("z")) == (100, 150)
+    assert "the end" in " ".join(lines)
+
+
+def test_brackets_in_a_message_are_text() -> None:
+    """For rich, [red] is a style; a message may hold a regular expression or an IPv6 address."""
+    assert any(
+        "matches [a-z]" in line for line in shown(result("a", State.FOREIGN, message="matches [a-z]"), width=200)
+    )
+
+
+SPANS = {
+    timedelta(0): "0s",
+    timedelta(seconds=47.9): "47s",
+    timedelta(seconds=59.9): "59s",
+    timedelta(seconds=60): "1m",
+    timedelta(minutes=59, seconds=59): "59m",
+    timedelta(hours=1): "1h 00m",
+    timedelta(hours=11, minutes=58): "11h 58m",
+    timedelta(days=2): "48h 00m",
+    timedelta(seconds=-90): "-1m",
+}
+
+
+@pytest.mark.parametrize("duration", SPANS, ids=SPANS.values())
+def test_a_duration_as_a_person_says_it(duration: timedelta) -> None:
+    """Rounded down; what is past has a minus."""
+    assert screens.span(duration) == SPANS[duration]
+
+
+def test_the_progress_bar_is_gone_when_it_is_done() -> None:
+    """On a terminal it is erased; nothing of it stands between the tables."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=WIDTH)
+    with screens.progress_bar(console) as bar:
+        bar.update(bar.add_task("writing", total=None), completed=3, total=3)
+    assert isinstance(console.file, io.StringIO)
+    assert "3/3" in console.file.getvalue()
+    assert console.file.getvalue().endswith("\x1b[2K")
