@@ -97,9 +97,8 @@ class GarProvider:
             return outcome.failure(IdentityMissing, self._registry, f"the credentials file is not fit for use: {error}")
         evidence = outcome.of(error)
         if isinstance(error, OSError):
-            return outcome.failure(
-                IdentityMissing, self._registry, "the credentials file cannot be read", evidence, hint=_FILE
-            )
+            what = f"the credentials file {error.filename or ''} cannot be read".replace("  ", " ")
+            return outcome.failure(IdentityMissing, self._registry, what, evidence, hint=_FILE)
         if not isinstance(error, _SDK_ERRORS):
             return outcome.unexpected(self._registry, error)
         if answered:
