@@ -4,7 +4,9 @@ Exit codes: 0 all well; 1 something failed and the rest was done; 2 configuratio
 used.
 """
 
+import io
 import json
+import os
 import signal
 import sys
 import threading
@@ -41,9 +43,15 @@ Exit codes:
 """
 
 
+STOPPED = 128
+"""The exit code of a program that a signal ended is this much more than the signal's number, as in every shell."""
+
+
 def main() -> None:
     """The console script. No stack trace is ever the answer to a user's mistake."""
     logs.install_hooks(_say)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a table is no reason to fail on a terminal without its characters
     try:
         cli.main(prog_name="rotator", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -59,6 +67,13 @@ def main() -> None:
     except RotatorError as error:
         _say(str(error))
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        _drop_stdout()
+        sys.exit(1)
+    except OSError as error:
+        _say(f"standard output cannot be written ({os.strerror(error.errno or 0)})")
+        _drop_stdout()
+        sys.exit(1)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -83,7 +98,7 @@ _OPTIONS = (
         "--config",
         "-c",
         "config_file",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # whether it can be read is answered with a remedy
         default=Path("/etc/rotator/config.yaml"),
         envvar="ROTATOR_CONFIG",
         show_default=True,
@@ -92,7 +107,7 @@ _OPTIONS = (
     ),
     click.option(
         "--kubeconfig",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Default: KUBECONFIG, inside a cluster the Pod's ServiceAccount, else ~/.kube/config.",
     ),
     click.option("--context", help="The kubeconfig's context.  [default: its current one]"),
@@ -166,10 +181,8 @@ def run(options: Options) -> None:
     from rotator.daemon import Daemon  # noqa: PLC0415  (the scheduler is not needed elsewhere)
 
     _configure_logs(options, quiet=False)
-    with _rotation(options, must_answer=False) as rotation:
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    stop = threading.Event()
+    with _stopped_by_signals(stop.set), _rotation(options, must_answer=False) as rotation:
         Daemon(rotation, utc_now).run(stop)
 
 
@@ -194,9 +207,12 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
     console = Console()
     shown = ("table" if console.is_terminal else "logs") if output == "auto" else output
     _configure_logs(options, quiet=shown == "table")
-    with _rotation(options, must_answer=True) as rotation:
+    with _rotation(options, must_answer=True) as rotation, _stopped_by_signals(rotation.stop) as signals:
         report = _watched_pass(rotation, console, write=write) if shown == "table" else rotation.run(write=write)
     _print_report(report, rotation.config, shown, console)
+    if signals:
+        _say("stopped by a signal: what was written is whole, and the next run does the rest")
+        return STOPPED + signals[0]
     return report.exit_code
 
 
@@ -236,6 +252,28 @@ def _usage(error: click.ClickException) -> str:
     """The mistake on the command line, and where help is: one line, as for every other mistake."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "rotator"
     return f"{error.format_message().rstrip('.')}; see {command} --help"
+
+
+def _drop_stdout() -> None:
+    """Nobody can read it: keep the interpreter from trying once more at its end, and complaining."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Call `stop` on SIGTERM and SIGINT, which PID 1 of a container would not even notice; yields those that came."""
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+        stop()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -6,13 +6,15 @@ prints tokens at DEBUG and azure-identity the server's answer at WARNING. They a
 us as an exception, which is reported in our words. Of any other library we say that it warned, and where, but not what.
 """
 
+import io
 import logging
 import re
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Literal, TextIO
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -33,11 +35,11 @@ _SECRET_SHAPES = re.compile(r"eyJ[\w-]{8,}\.[\w.-]+|ya29\.[\w.-]+|[A-Za-z0-9+/=_
 
 def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | None = None) -> None:
     """Send our log and what libraries log to `stream` (default: standard error)."""
-    stream = stream or sys.stderr
+    out = cast("TextIO", Steady(stream or sys.stderr))
     renderer: Processor = (
         structlog.processors.JSONRenderer(sort_keys=False)
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_no_traceback)
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_no_traceback)
     )
     structlog.configure(
         processors=[
@@ -48,13 +50,35 @@ def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | No
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
     for name in _SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+class Steady(io.TextIOBase):
+    """A stream whose failures end here: a full disk, or a reader that left, must not decide what is renewed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what can be handed on."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return self._stream.isatty()
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

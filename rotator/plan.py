@@ -138,7 +138,9 @@ def _malformed(case: _Case) -> Finding | None:
 
 def _drifted(case: _Case) -> Finding | None:
     hosts = case.hosts_in(State.DRIFTED)
-    return (State.DRIFTED, f"the entry for {hosts} is not as rotator wrote it; it is written anew") if hosts else None
+    return (
+        (State.DRIFTED, f"the entry for {hosts} is not what rotator wrote there; it is written anew") if hosts else None
+    )
 
 
 def _expired(case: _Case) -> Finding | None:
@@ -221,7 +223,7 @@ def _reference(pull_secret: PullSecret, account: ServiceAccountRecord, secret: C
     if secret.state in PROBLEMS:
         message = f"does not reference {name}, and will not before that Secret is put right ({secret.state})"
         return Change(subject, name, State.REFERENCE_MISSING, message)
-    return Change(subject, name, State.REFERENCE_MISSING, f"does not reference {name}; it is attached", Action.ATTACH)
+    return Change(subject, name, State.REFERENCE_MISSING, f"does not reference {name} yet", Action.ATTACH)
 
 
 def _missing_namespaces(pull_secret: PullSecret, snapshot: Snapshot) -> Iterator[Change]:

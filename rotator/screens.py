@@ -77,7 +77,7 @@ def _state(status: RegistryStatus, now: datetime) -> Text:
     if status.error:
         return Text(status.error.reason, style="red")
     if status.minted:
-        return Text("renewed", style="green")
+        return Text("minted", style="green")
     if status.expires_at is None:
         return Text("not needed", style="dim")
     return Text("fresh", style="green") if status.expires_at > now else Text("expired", style="red")
@@ -113,7 +113,8 @@ def _lines(results: list[Result]) -> list[Text]:
     alike: dict[tuple[str, ...], list[Result]] = {}
     for result in sorted(results, key=lambda result: not result.failed):
         change = result.change
-        key = (change.subject.kind, change.subject.name, change.state, change.message, str(result.error or ""))
+        error = str(result.error or "").replace(change.subject.namespace, "*")
+        key = (change.subject.kind, change.subject.name, change.state, change.message, error)
         alike.setdefault((*key, result.outcome), []).append(result)
     return [_line(group) for group in alike.values()]
 

@@ -59,7 +59,7 @@ JUDGEMENTS = {
     "nothing is there": (None, State.MISSING, Action.CREATE, "does not exist yet"),
     "half of the life is over": (aged(7 * HOUR), State.DUE, Action.UPDATE, "is due for renewal"),
     "all of the life is over": (aged(13 * HOUR), State.EXPIRED, Action.UPDATE, "has expired"),
-    "an entry was edited by hand": (edited(), State.DRIFTED, Action.UPDATE, "is not as rotator wrote it"),
+    "an entry was edited by hand": (edited(), State.DRIFTED, Action.UPDATE, "is not what rotator wrote there"),
     "a host has no entry yet": (
         secret({ECR: FRESH[ECR]}),
         State.INCOMPLETE,
@@ -70,7 +70,7 @@ JUDGEMENTS = {
         replace(secret(FRESH), annotations={}),
         State.DRIFTED,
         Action.UPDATE,
-        "is not as rotator wrote it",
+        "is not what rotator wrote there",
     ),
     "somebody else made it": (secret(FRESH, ours=False), State.FOREIGN, Action.NOTHING, "set adopt: true"),
     "its type is Opaque": (
@@ -98,7 +98,13 @@ JUDGEMENTS = {
         Action.UPDATE,
         ECR,
     ),
-    "the host is spelled as a URL too": (respelled(), State.DRIFTED, Action.UPDATE, "is not as rotator wrote it"),
+    "a registry of another name wrote it": (
+        secret(FRESH | {ECR: ("formerly", FRESH[ECR][1])}),
+        State.DRIFTED,
+        Action.UPDATE,
+        f"the entry for {ECR} is not what rotator wrote there",
+    ),
+    "the host is spelled as a URL too": (respelled(), State.DRIFTED, Action.UPDATE, "is not what rotator wrote there"),
 }
 
 
@@ -223,13 +229,59 @@ def test_what_could_not_be_read_is_reported_and_not_taken_for_absent() -> None:
     assert by_subject[f"Secret shuffle/{SECRET}"].action is Action.CREATE
 
 
+UNREAD = {
+    "all Namespaces": (Kind.NAMESPACE, "*", "*"),
+    "the Namespace": (Kind.NAMESPACE, "team-a", "team-a"),
+    "all Secrets of the name": (Kind.SECRET, "*", SECRET),
+    "the Secret": (Kind.SECRET, "team-a", SECRET),
+    "all ServiceAccounts": (Kind.SERVICE_ACCOUNT, "*", "*"),
+    "all ServiceAccounts of the name": (Kind.SERVICE_ACCOUNT, "*", "workers"),
+    "all ServiceAccounts of the namespace": (Kind.SERVICE_ACCOUNT, "team-a", "*"),
+    "the ServiceAccount": (Kind.SERVICE_ACCOUNT, "team-a", "workers"),
+}
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_what_could_not_be_read_is_never_called_missing(what: str) -> None:
+    """However wide the gap is: nothing is decided about what lies in it, and the gap itself is reported once."""
+    kind, namespace, name = UNREAD[what]
+    found = snapshot(namespaces=() if kind is Kind.NAMESPACE else ("team-a",))
+    gap = Gap(kind, namespace, name, Forbidden("may not", status=403))
+    decided = plan(replace(found, gaps=(gap,)), config(), {}, NOW).changes
+    assert [change.state for change in decided if change.subject.kind is kind] == [State.UNREADABLE]
+
+
+@pytest.mark.parametrize(
+    ("gap", "subject"),
+    [
+        (Gap(Kind.NAMESPACE, "x", "x", Forbidden("may not")), "Namespace team-a"),
+        (Gap(Kind.SERVICE_ACCOUNT, "x", "workers", Forbidden("may not")), "ServiceAccount shuffle/workers"),
+        (Gap(Kind.SERVICE_ACCOUNT, "shuffle", "x", Forbidden("may not")), "ServiceAccount shuffle/workers"),
+        (Gap(Kind.SECRET, "shuffle", "x", Forbidden("may not")), f"Secret shuffle/{SECRET}"),
+    ],
+)
+def test_a_gap_elsewhere_hides_nothing(gap: Gap, subject: str) -> None:
+    """What could be read and is not there is still called missing."""
+    found = changes(replace(snapshot(namespaces=("shuffle",)), gaps=(gap,)))
+    assert str(found[subject].state).endswith("Missing")
+
+
+@pytest.mark.parametrize(("only", "missing"), [("shuffle", False), ("team-a", True), (None, True)])
+def test_a_pass_over_one_namespace_calls_no_other_missing(only: str | None, missing: bool) -> None:
+    """The others were not looked for; the one that was looked for may have gone."""
+    found = changes(replace(snapshot(namespaces=("shuffle",)), only=only))
+    assert ("Namespace team-a" in found) == missing
+
+
 # Mints ---------------------------------------------------------------------------------------------------------------
 
 
 def test_invariant_4_one_mint_per_registry_whatever_the_number_of_namespaces() -> None:
-    """A hundred missing Secrets ask each cloud once."""
+    """A hundred missing Secrets ask each cloud once, and the first of them is the reason that is told."""
     names = tuple(f"shuffle-{number}" for number in range(100))
-    assert set(plan(snapshot(namespaces=names), config(), {}, NOW).mints) == {"prod", "images"}
+    assert plan(snapshot(namespaces=names), config(), {}, NOW).mints == dict.fromkeys(
+        ("images", "prod"), f"Secret shuffle-0/{SECRET} is Missing"
+    )
 
 
 def test_a_held_credential_that_is_not_due_serves_a_new_namespace() -> None:

@@ -50,9 +50,9 @@ def row(lines: list[str], name: str) -> list[str]:
 
 
 REGISTRIES = {
-    "renewed": (
+    "minted": (
         RegistryStatus("prod", "ecr", ("a", "b"), minted=True, credential=build.credential()),
-        ["prod", "ecr", "2", "2026-11-24T00:00:00Z", "12h", "00m", "renewed"],
+        ["prod", "ecr", "2", "2026-11-24T00:00:00Z", "12h", "00m", "minted"],
     ),
     "fresh": (
         RegistryStatus("prod", "ecr", ("a",), published_until=build.NOW + timedelta(minutes=7)),

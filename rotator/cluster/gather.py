@@ -23,7 +23,8 @@ def gather(cluster: Cluster, config: Config, only: str | None = None) -> Snapsho
     reading = _Reading(cluster, config, only)
     reading.read_namespaces()
     if reading.gaps and not reading.namespaces:
-        raise ClusterUnusable(reading.gaps[0].error.message, hint=reading.gaps[0].error.hint)
+        first = reading.gaps[0].error
+        raise ClusterUnusable(first.message, hint=first.hint or "check the API server, and the way to it")
     for pull_secret in config.pull_secrets:
         reading.read_secrets(pull_secret)
         reading.read_service_accounts(pull_secret)

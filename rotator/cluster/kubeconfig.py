@@ -98,21 +98,34 @@ def unusable(source: str, problem: str, hint: str = "") -> ClusterUnusable:
     return ClusterUnusable(f"kubeconfig {source}: {problem}", hint=hint)
 
 
+LARGEST = 1024 * 1024
+"""Characters; a kubeconfig with a hundred clusters has a tenth of it."""
+
+_WRITE = "compare it with what `kubectl config view` prints for a good one"
+
+
 def _read(path: Path) -> Document:
     try:
-        document = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Document)
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise unusable(str(path), "it is larger than 1 MiB", "name a kubeconfig")
+        document = msgspec.convert(yaml.safe_load(text), Document)
     except FileNotFoundError as error:
         raise unusable(str(path), "there is no such file", "name one with --kubeconfig or KUBECONFIG") from error
     except OSError as error:
-        raise unusable(str(path), f"it cannot be read ({os.strerror(error.errno or 0)})") from error
+        reason = os.strerror(error.errno or 0)
+        raise unusable(str(path), f"it cannot be read ({reason})", "give the path of a readable file") from error
     except UnicodeDecodeError as error:
-        raise unusable(str(path), "it is no text in UTF-8") from error
+        raise unusable(str(path), "it is no text in UTF-8", _WRITE) from error
     except yaml.YAMLError as error:
         # The text of the error quotes the line, which may hold a token.
         mark = getattr(error, "problem_mark", None)
-        raise unusable(str(path), f"it is not YAML (line {mark.line + 1})" if mark else "it is not YAML") from None
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise unusable(str(path), f"it is not YAML{place}", _WRITE) from None
     except msgspec.ValidationError as error:
-        raise unusable(str(path), f"it is no kubeconfig ({error})") from error  # it names types and paths, no values
+        # The error names types and paths, no values.
+        raise unusable(str(path), f"it is no kubeconfig ({error})", _WRITE) from error
     for item in (*(document.clusters or ()), *(document.users or ())):
         item.directory = path.absolute().parent
     return document

@@ -41,6 +41,9 @@ def log_in(kubeconfig: Path | None, context: str | None) -> Configuration:
     return from_kubeconfig([home], context)
 
 
+TRY_KUBECTL = "see what `kubectl version` says with this kubeconfig and context"
+
+
 def from_kubeconfig(paths: list[Path], context: str | None) -> Configuration:
     """The configuration of a context of these files. Raises ClusterUnusable."""
     source = os.pathsep.join(str(path) for path in paths)
@@ -49,7 +52,7 @@ def from_kubeconfig(paths: list[Path], context: str | None) -> Configuration:
     try:
         load_kube_config(source, chosen, configuration)  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001  (what is wrong in a kubeconfig ends in any error of the package)
-        raise unusable(source, f"context {chosen!r} cannot be used ({type(error).__name__})") from None
+        raise unusable(source, f"context {chosen!r} cannot be used ({type(error).__name__})", TRY_KUBECTL) from None
     if configuration.host.startswith("https://") and not configuration.api_key and not configuration.cert_file:
         # The package logs a plugin's failure and goes on as an anonymous user.
         hint = "its user needs a token, a certificate, or an exec plugin that works when run by hand"

@@ -76,12 +76,21 @@ def failure(
     told = f" ({evidence})" if str(evidence) else ""
     return kind(
         f"registry {registry.name!r}: {what}{told}",
-        hint=hint,
+        hint=_PASSING.get(kind, hint) if evidence.status else hint,
         sdk_class=evidence.sdk_class,
         code=evidence.code,
         status=evidence.status,
         retry_after=evidence.retry_after,
     )
+
+
+_OUTAGE = "it is tried again by itself; if it lasts, look at the cloud's status page"
+# When the cloud itself says that it cannot now, advice about the identity would send people the wrong way.
+_PASSING: dict[type[MintError], str] = {
+    CloudUnavailable: _OUTAGE,
+    MintThrottled: "it is tried again by itself; if it lasts, see who else uses up this identity's quota",
+    MalformedAnswer: "see what answers in the cloud's place: a proxy, or a captive portal",
+}
 
 
 def unexpected(registry: Registry, error: BaseException) -> MintError:

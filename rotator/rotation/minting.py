@@ -205,5 +205,7 @@ def _withheld(registry: Registry, findings: list[Finding]) -> ProbeRefused | Pro
     refused = next((finding for finding in findings if finding.verdict is Verdict.REFUSED), None)
     worst = refused or findings[0]
     more = f" (and {len(findings) - 1} more hosts)" if len(findings) > 1 else ""
-    message = f"registry {registry.name!r}: the new credential is not published: {worst.message}{more}"
-    return ProbeRefused(message, status=worst.status) if refused else ProbeUnanswered(message)
+    if refused:
+        message = f"registry {registry.name!r}: the new credential is refused and not published: {worst.message}{more}"
+        return ProbeRefused(message, status=worst.status)
+    return ProbeUnanswered(f"registry {registry.name!r}: the new credential is not proven: {worst.message}{more}")

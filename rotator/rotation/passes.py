@@ -145,9 +145,10 @@ class Rotation:
             asking = [change for change in sight.plan.changes if _asks(change)]
             if not write:
                 return sight, idle + [applying.foresee(change) for change in asking]
-            if asking:
-                self._generation += 1
-            return sight, idle + applying.apply(asking, self._workers, progress or _ignore)
+            try:
+                return sight, idle + applying.apply(asking, self._workers, progress or _ignore)
+            finally:
+                self._generation += bool(asking)  # not before: who looks while we write may miss some of it
 
     def _statuses(self, sight: _Sight, mints: Collection[str], late: Collection[str]) -> tuple[RegistryStatus, ...]:
         return tuple(

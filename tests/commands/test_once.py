@@ -76,7 +76,7 @@ def test_on_a_terminal_tables_say_it_all(shell: Shell) -> None:
     text = ANSI.sub("", shown)
     assert code == 0
     for kind, name in (("ecr", "prod"), ("gar", "images"), ("acr", "contoso")):
-        assert any(line.split()[:2] == [name, kind] and "renewed" in line for line in text.splitlines())
+        assert any(line.split()[:2] == [name, kind] and "minted" in line for line in text.splitlines())
     assert any(line.split()[:3] == [SECRET, "3", "3"] and "3 written" in line for line in text.splitlines())
     assert "credential.minted" not in text
     # The cursor may go back to the line's begin: what then stands there is what is seen.

@@ -28,6 +28,9 @@ from rotator.sandbox.worker import Pull
 START_UP = 30.0
 """Seconds that the program has for its first Secrets before the show is called off."""
 
+STOPPED = 130
+"""The exit code of a program that Ctrl-C ended, as in every shell."""
+
 TICK = 0.2
 PLAIN_TICK = 5.0
 
@@ -49,11 +52,13 @@ class Demo:
         self._view = View(self._seconds)
         self._tally = Tally()
         self._began = time.monotonic()
+        self._stopped = False
         self._read = 0  # characters of the program's log that were told
 
     def run(self) -> int:
         """Play it; the exit code. Ctrl-C ends it early and well, and so does SIGTERM (`timeout`, CI)."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
         with tempfile.TemporaryDirectory(prefix="rotator-demo-") as directory, Stage(Path(directory)) as stage:
             workers = Workers(stage, self._tally, self._failed)
             misfortunes = Misfortunes(
@@ -69,14 +74,22 @@ class Demo:
             try:
                 self._play(stage, misfortunes)
             except KeyboardInterrupt:
-                self._tell("stopped by hand")
+                self._stopped = True
             finally:
                 workers.stop()
             self._look(stage)
-            self._close(stage, first_write)
-            leaked = self._leaks(stage)
-        failed = bool(self._tally.failures) or not self._tally.counts[Verdict.PULLED]
-        return 1 if failed or leaked else 0
+            self._console.print(screen.summary(self._tally, self._figures(stage, first_write)))
+            return self._verdict(stage)
+
+    def _verdict(self, stage: Stage) -> int:
+        """The last lines, and the exit code."""
+        if self._stopped:
+            self._console.print("stopped by hand: no verdict")
+            return STOPPED
+        leaked = self._leaks(stage)
+        good = not self._tally.failures and self._tally.counts[Verdict.PULLED] > 0
+        self._console.print(screen.verdict(good=good))
+        return 0 if good and not leaked else 1
 
     def _open(self, stage: Stage) -> float | None:
         """Have the first Secrets written; how many seconds the first took, None if there is none."""
@@ -128,7 +141,8 @@ class Demo:
         view.left = _left(stage)
         view.mints = _mints(stage)
         view.writes = _writes(stage)
-        self._tell_log(stage)
+        if self._with_rotator:
+            self._tell_log(stage)
 
     def _tell_log(self, stage: Stage) -> None:
         text = stage.written_by_rotator()
@@ -157,17 +171,16 @@ class Demo:
         when = screen.span(time.monotonic() - self._began)
         self._console.print(f"{when}  {line}", markup=False, highlight=False, soft_wrap=True)
 
-    def _close(self, stage: Stage, first_write: float) -> None:
+    def _figures(self, stage: Stage, first_write: float) -> list[str]:
         counts, mints = self._tally.counts, _mints(stage)
         renewals = ", ".join(f"{name} {count}" for name, count in mints.items())
-        lines = [
+        return [
             "",
             f"{counts.total()} Pods: {counts[Verdict.PULLED]} pulled, {counts[Verdict.FAILED]} failed",
             f"{counts[Verdict.EXCUSED]} more could not pull while their namespace was new or its Secret edited by hand",
             f"mints: {renewals}; Secret writes: {_writes(stage)} in {_secrets(stage)} namespaces",
             f"start-up to first write: {first_write:.1f} s",
         ]
-        self._console.print(screen.summary(self._tally, lines))
 
     def _leaks(self, stage: Stage) -> bool:
         """Whether a secret value stands in what the program wrote, at level debug."""

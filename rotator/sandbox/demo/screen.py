@@ -53,10 +53,14 @@ def summary(tally: Tally, lines: list[str]) -> RenderableType:
     parts: list[RenderableType] = [Text(line) for line in lines]
     failures = Counter((pull.image.host, pull.message) for pull in tally.failures)
     parts += [Text(f"✗ {count} pulls from {host}: {why}", style="red") for (host, why), count in failures.items()]
-    good = not tally.failures and tally.counts[Verdict.PULLED] > 0
-    verdict = "every Pod that should pull could pull" if good else "Pods failed to pull that should not have"
-    parts.append(Text(f"{'✓' if good else '✗'} {verdict}", style="bold green" if good else "bold red"))
     return Group(*parts)
+
+
+def verdict(*, good: bool) -> Text:
+    """The last line."""
+    if good:
+        return Text("✓ every Pod that should pull could pull", style="bold green")
+    return Text("✗ Pods failed to pull that should not have", style="bold red")
 
 
 def _registries(view: View, tally: Tally) -> Table:

@@ -114,7 +114,8 @@ class Workers:
             kubelet.delete(namespace, name)
         except requests.RequestException as error:
             pull = Pull(namespace, name, image, ok=False, message=f"no answer ({type(error).__name__})")
-        if self._tally.count(pull, excuse) is Verdict.FAILED:
+        # The misfortune may also have come between the Pod's creation and its pull.
+        if self._tally.count(pull, excuse or self._tally.excused(namespace)) is Verdict.FAILED:
             self._failed(pull)
 
     def _turns(self, number: int) -> Iterator[tuple[str, Image]]:
