@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce, wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TextIO
 
 import click
 from rich.console import Console
@@ -68,12 +68,12 @@ def main() -> None:
         _say(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        _drop_stdout()
         sys.exit(1)
     except OSError as error:
         _say(f"standard output cannot be written ({os.strerror(error.errno or 0)})")
-        _drop_stdout()
         sys.exit(1)
+    finally:
+        _settle(sys.stdout, sys.stderr)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -254,9 +254,13 @@ def _usage(error: click.ClickException) -> str:
     return f"{error.format_message().rstrip('.')}; see {command} --help"
 
 
-def _drop_stdout() -> None:
-    """Nobody can read it: keep the interpreter from trying once more at its end, and complaining."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _settle(*streams: TextIO) -> None:
+    """Write out what is left; drop what cannot be written, or the interpreter would try again, and exit with 120."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
