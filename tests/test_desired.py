@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from rotator import annotations, dockerconfig
 from rotator.config import Config
 from rotator.desired import desired_secret
-from rotator.model import Credential, DesiredSecret, SecretRecord, SecretText
+from rotator.model import Credential, DesiredSecret, Offer, SecretRecord, SecretText
 from rotator.plan import judge_secret
-from tests.build import CONFIG, ECR, GAR, NOW, config, credential, proven, secret
+from tests.build import ALWAYS, CONFIG, ECR, GAR, NOW, config, credential, proven, secret
 
 HOUR = timedelta(hours=1)
 NEW = {ECR: credential("ecr-2"), GAR: credential("gar-2", username="oauth2accesstoken")}
@@ -59,10 +61,11 @@ def test_invariant_3_foreign_entries_stay_in_their_order() -> None:
     assert auths(desired)["b.example"] == {"auth": "YTpi", "email": "e"}
 
 
-def test_invariant_1_an_expired_credential_is_never_written() -> None:
-    """A credential that ran out between mint and write leaves the Secret as it is."""
-    stale = {host: credential("old", issued=NOW - 13 * HOUR) for host in NEW}
-    assert write(None, stale) is None
+@pytest.mark.parametrize(("left", "written"), [(-HOUR, False), (timedelta(0), False), (timedelta(seconds=1), True)])
+def test_invariant_1_an_expired_credential_is_never_written(left: timedelta, written: bool) -> None:
+    """A credential that ran out between mint and write, be it this very second, leaves the Secret as it is."""
+    stale = {host: credential("old", issued=NOW - 12 * HOUR + left) for host in NEW}
+    assert (write(None, stale) is not None) == written
 
 
 def test_invariant_1_without_a_credential_nothing_is_written() -> None:
@@ -76,11 +79,58 @@ def test_invariant_6_one_registry_that_fails_holds_up_no_other() -> None:
     assert set(auths(desired)) == {ECR}
 
 
-def test_the_same_bytes_are_not_written_again() -> None:
-    """A metadata server that still gives the same token costs no write in any namespace."""
-    old = credential("same", issued=NOW - 7 * HOUR)
-    again = replace(old, issued_at=NOW)
-    assert write(secret({ECR: ("prod", old), GAR: ("images", old)}), {ECR: again, GAR: again}) is None
+OLD = credential("same", issued=NOW - 7 * HOUR)
+AGAIN = {
+    "the same token": (replace(OLD, issued_at=NOW), False),
+    "the same token, whose expiry wavers": (replace(OLD, expires_at=OLD.expires_at + timedelta(seconds=10)), False),
+    "the same token, whose expiry wavers back": (
+        replace(OLD, expires_at=OLD.expires_at - timedelta(seconds=10)),
+        False,
+    ),
+    "the same token, which now lives longer": (replace(OLD, expires_at=OLD.expires_at + timedelta(seconds=11)), True),
+    "the same token, which now ends earlier": (replace(OLD, expires_at=OLD.expires_at - timedelta(seconds=11)), True),
+    "another token of the same expiry": (replace(OLD, password=SecretText("other")), True),
+}
+
+
+@pytest.mark.parametrize("case", AGAIN)
+def test_the_same_bytes_are_not_written_again(case: str) -> None:
+    """A metadata server that still gives the same token costs no write in any namespace; any other token does."""
+    again, written = AGAIN[case]
+    desired = write(secret({ECR: ("prod", OLD), GAR: ("images", OLD)}), {ECR: again, GAR: again})
+    assert (desired is not None) == written
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0, True), (-1, False)])
+def test_an_offer_replaces_only_what_expires_by_its_time(seconds: int, written: bool) -> None:
+    """An unproven credential stands in for what would not live to see the next attempt, and for nothing else."""
+    record, settings = secret({ECR: ("prod", OLD), GAR: ("images", OLD)}), config()
+    pull_secret = settings.pull_secrets[0]
+    change = judge_secret(pull_secret, "team-a", record, settings, NOW)
+    offers = {ECR: (Offer(NEW[ECR], OLD.expires_at + timedelta(seconds=seconds)),)}
+    assert (desired_secret(change, pull_secret, record, offers, settings, NOW) is not None) == written
+
+
+def test_the_first_living_offer_is_taken() -> None:
+    """A proven credential that ran out meanwhile does not stand in the way of the one behind it."""
+    spent = Offer(credential("spent", issued=NOW - 12 * HOUR), ALWAYS)
+    settings = config()
+    pull_secret = settings.pull_secrets[0]
+    change = judge_secret(pull_secret, "team-a", None, settings, NOW)
+    offers = {ECR: (spent, Offer(NEW[ECR], NOW), Offer(credential("last"), ALWAYS))}
+    desired = desired_secret(change, pull_secret, None, offers, settings, NOW)
+    assert desired is not None
+    assert annotations.read(desired.annotations)[ECR].digest == dockerconfig.digest_of(NEW[ECR])
+
+
+def test_a_note_without_its_entry_goes_with_the_next_write() -> None:
+    """Somebody took our entry out and no credential is at hand: its note would tell of an expiry that is nobody's."""
+    record = secret({ECR: ("prod", OLD), GAR: ("images", credential("gone", issued=NOW - 11 * HOUR))})
+    alone = replace(record, text=dockerconfig.merge(None, {ECR: OLD}))
+    desired = write(alone, {ECR: NEW[ECR]})
+    assert desired is not None
+    assert set(annotations.read(desired.annotations)) == {ECR}
+    assert desired.annotations[annotations.EXPIRES_AT] == annotations.stamp(NEW[ECR].expires_at)
 
 
 def test_an_entry_whose_host_left_the_configuration_goes_with_the_next_write() -> None:
@@ -95,11 +145,18 @@ def test_an_entry_whose_host_left_the_configuration_goes_with_the_next_write() -
     assert set(auths(write(record, NEW, ecr_only))) == {ECR}
     edited = replace(record, text=dockerconfig.merge(record.text, {GAR: credential("theirs")}))
     assert set(auths(write(edited, NEW, ecr_only))) == {ECR, GAR}
+    for found in (record, edited):
+        desired = write(found, NEW, ecr_only)
+        assert desired is not None
+        assert set(annotations.read(desired.annotations)) == {ECR}
 
 
 def test_an_up_to_date_entry_is_not_touched_by_a_write_for_another() -> None:
-    """Only what a change needs is set: a young ECR entry keeps its bytes while GAR is renewed."""
+    """Only what a change needs is set: a young ECR entry keeps its bytes and its note while GAR is renewed."""
     young = credential("young")
     record = secret({ECR: ("prod", young), GAR: ("images", credential("old", issued=NOW - 7 * HOUR))})
     before = json.loads(record.text.reveal())["auths"][ECR] if record.text else None
-    assert auths(write(record, NEW))[ECR] == before
+    desired = write(record, NEW)
+    assert auths(desired)[ECR] == before
+    assert desired is not None
+    assert annotations.read(desired.annotations)[ECR] == annotations.read(record.annotations)[ECR]

@@ -247,6 +247,17 @@ def test_an_unexpected_error_of_a_thread_is_the_same_line(capfd: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("stream")
+def test_a_thread_that_ends_itself_is_no_unexpected_error() -> None:
+    """SystemExit is how code says that it is done."""
+    said: list[str] = []
+    logs.install_hooks(said.append)
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+    assert said == []
+
+
+@pytest.mark.usefixtures("stream")
 def test_an_error_that_nobody_can_catch_is_the_same_line(capfd: pytest.CaptureFixture[str]) -> None:
     """What a finalizer raises goes to `sys.unraisablehook`, which prints a traceback too."""
 

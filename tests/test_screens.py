@@ -124,6 +124,7 @@ def test_too_many_lines_are_counted_and_failures_are_not_among_the_left_out() ->
     assert len(told) == screens.SHOWN
     assert told[0].startswith("✗ Secret other/worker-pull")
     assert lines[-1] == "... and 11 more lines; --output json has them all"
+    assert "more lines" not in "".join(shown(*many[: screens.SHOWN], width=200))
 
 
 def test_each_failed_registry_has_a_line_with_its_remedy() -> None:

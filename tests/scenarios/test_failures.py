@@ -4,15 +4,21 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from rotator.clock import utc_now
+from rotator.cluster.client import Cluster
 from rotator.errors import ClusterUnusable
 from rotator.model import State
+from rotator.plan import plan
 from rotator.rotation import Outcome, Report, Result
+from rotator.rotation.apply import TRIES, Applying
 from rotator.rotation.wakes import wakes
 from rotator.sandbox.apiserver import Call, Rule
 from rotator.sandbox.demo.misfortunes import wait_until
@@ -315,6 +321,23 @@ def test_listed_namespaces_need_no_right_beyond_their_own_objects(world: World) 
     assert {set(world.auths(team)) == {ECR, GAR, ACR} for team in own} == {True}
 
 
+def test_patterns_need_lists_by_name_and_no_other_secret(world: World) -> None:
+    """Namespaces by pattern: the README's rules by resourceNames are enough, through first pass, renewal and repair."""
+    world.add_namespaces(*TEAMS)
+    rules = [
+        Rule(("list", "get"), ("namespaces",)),
+        Rule(("list", "get", "create", "patch"), ("secrets",), (SECRET,)),
+        Rule(("list", "get", "patch"), ("serviceaccounts",), ("workers",)),
+    ]
+    rotation = world.rotation("patterns", rules)
+    assert rotation.run().exit_code == 0
+    world.clock.advance(hours=7)
+    world.api.store.change("secrets", "team-a", SECRET, lambda secret: add_entry(secret, 1))
+    assert rotation.run().exit_code == 0
+    assert set(world.auths("team-a")) == {ECR, GAR, ACR, "rival-1.example"}
+    assert not [record for record in world.api.journal.records if record.status == 403]
+
+
 def test_no_permission_at_all_means_that_the_cluster_cannot_be_used(world: World) -> None:
     """Nothing can be read: exit code 3, with the rule to add."""
     world.add_namespaces(*TEAMS)
@@ -603,3 +626,198 @@ def test_what_is_found_is_told_once_in_the_log(world: World, capsys: pytest.Capt
     rotation.run()
     told.append(capsys.readouterr().out.count("adopt: true"))
     assert told == [1, 0, 1]
+
+
+def test_a_pass_over_one_namespace_forgets_nothing_that_was_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has not looked at the other namespace: the trouble there is told once, as a warning, and not again."""
+    world.add_namespaces("team-a", "team-b")
+    world.api.store.put_secret("team-a", SECRET, {".dockerconfigjson": "{}"})
+    rotation = world.rotation()
+    told = []
+    for only in (None, "team-b", None):
+        rotation.run(only=only)
+        told.append([line for line in capsys.readouterr().out.splitlines() if "adopt: true" in line])
+    assert [len(lines) for lines in told] == [1, 0, 0]
+    assert "[warning" in told[0][0]
+
+
+def test_what_was_logged_where_it_happened_is_not_told_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A write that was done or refused has its own event: the findings are for what has none."""
+    world.add_namespaces("team-a", "team-b")
+    everything = Rule(("get", "list", "watch"), ("namespaces", "secrets", "serviceaccounts"))
+    write = Rule(("create", "patch"), ("secrets", "serviceaccounts"), namespaces=("team-a",))
+    world.rotation("limited", [everything, write]).run()
+    events = [line for line in capsys.readouterr().out.splitlines() if SECRET in line]
+    assert [line for line in events if "change.failed" in line]
+    assert [line for line in events if "secret.written" in line]
+    assert not [line for line in events if "object.judged" in line]
+
+
+def test_who_looked_while_another_pass_wrote_looks_again(world: World) -> None:
+    """The second pass reads the cluster in the middle of the first one's writes: it costs no write, nor a conflict."""
+    world.add_namespaces(*TEAMS)
+    rotation = world.rotation()
+    second = threading.Thread(target=rotation.run)
+    looks = ("list", "serviceaccounts", 200)
+
+    def overtake(call: Call) -> None:
+        if call.verb == "patch" and not second.ident:
+            second.start()
+            wait_until(lambda: world.api.journal.counts[looks] == 2, 30)
+
+    world.api.before_request(overtake)
+    rotation.run()
+    second.join()
+    counts = world.api.journal.counts
+    assert (counts[looks], world.writes(), counts["patch", "secrets", 409]) == (3, len(TEAMS), 0)
+    assert counts["patch", "serviceaccounts", 200] == len(TEAMS)
+
+
+# What one write meets -------------------------------------------------------------------------------------------------
+
+
+def test_after_a_stop_no_write_begins(world: World) -> None:
+    """Stopped in the first of three writes: that one ends, the others are left to the next start, and none failed."""
+    world.api.store.create_namespace("team-a")
+    for name in ("workers", "apps"):
+        world.api.store.create_service_account("team-a", name)
+    world.configure(ECR_ONLY.replace("names: [workers]", "names: [workers, apps]"))
+    rotation = world.rotation()
+    world.api.before_request(lambda call: rotation.stop() if call.verb == "patch" else None)
+    report = rotation.run()
+    assert [record.status for record in world.api.journal.records if record.verb == "patch"] == [200]
+    assert sorted(r.outcome for r in report.results) == [Outcome.ATTACHED, Outcome.NOTHING, Outcome.WAITING]
+    assert report.exit_code == 0
+
+
+def test_after_a_stop_no_second_round_begins(world: World) -> None:
+    """Stopped while a slow cloud is waited for: the pass ends with what it has, and does not look again."""
+    world.add_namespaces("team-a")
+    world.net.aws.fault = Fault.HUNG
+    rotation = world.rotation()
+    world.api.before_request(lambda call: rotation.stop() if call.verb == "patch" else None)
+    report = rotation.run()
+    assert world.api.journal.counts["list", "namespaces", 200] == 1
+    assert [status.name for status in report.registries if status.late] == ["prod"]
+
+
+def test_a_service_account_that_vanishes_under_our_hands_is_no_failure(world: World) -> None:
+    """It is deleted between our read and our patch: nothing is left to attach to, and the Secret is written."""
+    world.add_namespaces("team-a")
+
+    def delete(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == "serviceaccounts":
+            world.api.store.delete("serviceaccounts", "team-a", "workers")
+
+    world.api.before_request(delete)
+    report = world.once()
+    assert result(report, "team-a", "ServiceAccount").outcome is Outcome.GONE
+    assert result(report, "team-a").outcome is Outcome.WRITTEN
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "reason"),
+    [("secrets", "Secret", "Conflict"), ("serviceaccounts", "ServiceAccount", "Invalid")],
+)
+def test_a_writer_that_never_stops_is_left_to_the_next_pass(
+    world: World, resource: str, kind: str, reason: str
+) -> None:
+    """Somebody changes the object before each of our writes: after a few tries it is a failure, and not a loop."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    if resource == "secrets":
+        rotation.run()
+        world.clock.advance(hours=13)
+        world.forget()
+
+    def write(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == resource:
+            world.api.store.change(
+                resource, "team-a", call.place.name, lambda found: found["metadata"].update(labels={"n": uuid4().hex})
+            )
+
+    world.api.before_request(write)
+    found = result(rotation.run(), "team-a", kind)
+    assert (found.outcome, found.error and found.error.reason) == (Outcome.FAILED, reason)
+    assert len([r for r in world.api.journal.records if (r.verb, r.resource) == ("patch", resource)]) == TRIES
+
+
+def test_invariant_6_a_defect_in_one_namespace_ends_no_other(world: World) -> None:
+    """An error that nobody foresaw: its class and place are told, and the other namespaces are written."""
+    world.add_namespaces("team-a", "team-b")
+    world.configure(ECR_ONLY)
+    rotation = world.rotation()
+    snapshot = rotation.run(write=False).snapshot
+    decided = plan(snapshot, world.config, rotation.minting.held, utc_now()).changes
+    unread = replace(snapshot, service_accounts={("team-b", "workers"): snapshot.service_accounts["team-b", "workers"]})
+    with closing(Cluster.connect(world.api.kubeconfig(world.directory / "config"))) as cluster:
+        applying = Applying(cluster, world.config, unread, rotation.minting.offers, utc_now, lambda: False)
+        results = applying.apply(decided, 1, lambda _done, _total: None)
+    outcomes = {r.change.subject.namespace: r.outcome for r in results}
+    assert outcomes == {"team-a": Outcome.FAILED, "team-b": Outcome.WRITTEN}
+    assert {r.error.message.split(":")[0] for r in results if r.error} == {"KeyError at apply.py"}
+
+
+@pytest.mark.parametrize(("hours", "outcome"), [(0, Outcome.BLOCKED), (7, Outcome.WAITING), (13, Outcome.BLOCKED)])
+def test_check_foresees_what_cannot_be_written(world: World, hours: int, outcome: Outcome) -> None:
+    """The cloud refuses: an absent or expired entry is blocked; one that is only due waits, and is still valid."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY)
+    if hours:
+        world.once()
+        world.clock.advance(hours=hours)
+    world.net.aws.fault = Fault.REFUSING
+    report = world.rotation().run(write=False)
+    assert result(report, "team-a").outcome is outcome
+    assert report.exit_code == 1
+
+
+# Who sees a new credential --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("server", "listed", "reasons"),
+    [
+        (ECR_SHARED, "", []),
+        ("auth.example", "", ["ProbeUnanswered"]),
+        ("auth.example", ", allowHosts: [auth.example]", []),
+    ],
+)
+def test_a_token_server_is_shown_the_credential_if_it_is_ours_or_listed(
+    world: World, server: str, listed: str, reasons: list[str]
+) -> None:
+    """Another host of the same registry may be the realm of the first; a stranger must be listed under allowHosts."""
+    world.add_namespaces("team-a")
+    world.configure(TWO_HOSTS.replace("deadline: 2s", "deadline: 2s" + listed))
+    shown: list[str | None] = []
+
+    def ask(request: Request) -> Response:
+        if request.path == "/token":
+            shown.append(request.headers.get("Authorization"))
+            return Response.of_json(200, {"token": "opens"})
+        if request.headers.get("Authorization") == "Bearer opens":
+            return Response(200)
+        return Response(401, headers={"WWW-Authenticate": f'Bearer realm="https://{server}/token"'})
+
+    world.net.hosts |= dict.fromkeys((ECR, ECR_SHARED, "auth.example"), ask)
+    report = world.once()
+    assert [status.error.reason for status in report.registries if status.error] == reasons
+    assert bool(shown) == (not reasons)
+
+
+def test_a_registry_is_not_asked_where_the_probe_is_switched_off(world: World) -> None:
+    """`probe.enabled: false` publishes what the cloud gives, though this registry would refuse it."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY.replace("deadline: 2s", "deadline: 2s, probe: {enabled: false}"))
+    asked: list[Request] = []
+
+    def ask(request: Request) -> Response:
+        asked.append(request)
+        return refusing(request)
+
+    world.net.hosts[ECR] = ask
+    assert world.once().exit_code == 0
+    assert (set(world.auths("team-a")), asked) == ({ECR}, [])

@@ -2,15 +2,25 @@
 
 import base64
 import json
+import threading
 
 from rotator.model import Action, State
 from rotator.rotation import Outcome
+from rotator.sandbox.apiserver import Call
+from rotator.sandbox.demo.misfortunes import wait_until
+from rotator.sandbox.faults import Fault
 from tests.outside import ACR, CONFIG, ECR, GAR, SECRET
 from tests.scenarios.world import World
 
 TEAMS = tuple(f"team-{number}" for number in range(12))
 ONE_EACH = {"prod": 1, "images": 1, "contoso": 1}
 NONE = {"prod": 0, "images": 0, "contoso": 0}
+IMAGES_ONLY = """
+  - name: images-pull
+    registries: [images]
+    namespaces: {names: [team-a]}
+    serviceAccounts: {names: [workers]}
+"""
 
 
 def test_the_first_pass_serves_every_namespace(world: World) -> None:
@@ -208,6 +218,47 @@ def test_several_pull_secrets_each_reach_their_own_service_accounts(world: World
         json.loads(base64.b64decode(world.secret("team-a", "app-pull")["data"][".dockerconfigjson"]))["auths"]
     ) == {GAR}
     assert world.mints() == ONE_EACH
+
+
+def test_several_references_of_one_service_account_are_one_patch(world: World) -> None:
+    """Two pull secrets for the same ServiceAccount: both are attached at once, in the order of the configuration."""
+    world.add_namespaces("team-a")
+    world.configure(CONFIG + IMAGES_ONLY)
+    assert world.once().exit_code == 0
+    assert world.references("team-a") == [SECRET, "images-pull"]
+    assert world.api.journal.counts["patch", "serviceaccounts", 200] == 1
+
+
+def test_a_second_round_adds_to_what_the_first_one_did(world: World) -> None:
+    """A slow cloud's entry is written later, in the same pass; the report says what both rounds did."""
+    world.add_namespaces("team-a")
+    world.configure(CONFIG.replace("deadline: 2s", "deadline: 60s") + IMAGES_ONLY)
+    world.net.aws.fault = Fault.HUNG
+    first_round = threading.Event()
+
+    def answer_at_last() -> None:
+        first_round.wait(60)
+        wait_until(lambda: world.writes() == 2, 30)
+        world.net.aws.fault = None
+
+    def note(call: Call) -> None:
+        if call.verb == "patch":
+            first_round.set()
+
+    world.api.before_request(note)
+    helper = threading.Thread(target=answer_at_last)
+    helper.start()
+    report = world.once()
+    helper.join()
+    assert set(world.auths("team-a")) == {ECR, GAR, ACR}
+    outcomes = {(r.change.subject.name, r.change.pull_secret): r.outcome for r in report.results}
+    assert outcomes == {
+        ("workers", SECRET): Outcome.ATTACHED,
+        ("workers", "images-pull"): Outcome.ATTACHED,
+        (SECRET, SECRET): Outcome.WRITTEN,
+        ("images-pull", "images-pull"): Outcome.WRITTEN,
+    }
+    assert (world.writes(), report.exit_code) == (3, 0)
 
 
 def test_invariant_8_no_pod_is_touched(world: World) -> None:
