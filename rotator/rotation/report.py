@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from rotator import annotations
-from rotator.errors import ClusterUnusable, Conflict, RotatorError
+from rotator.errors import ClusterUnusable, Conflict, Invalid, RotatorError
 from rotator.model import NOTICES, Action, Change, Credential, Snapshot
 
 
@@ -107,7 +107,7 @@ class Report:
         """Whether an API server's failure is worth another pass before the next sweep."""
         errors = [result.error for result in self.results] + [gap.error for gap in self.snapshot.gaps]
         # A 401 and an object that others kept changing may be over soon, though not within one call.
-        passing = (Conflict, ClusterUnusable)
+        passing = (ClusterUnusable, Conflict, Invalid)
         return any(error is not None and (error.retryable or isinstance(error, passing)) for error in errors)
 
     def counts(self) -> dict[str, int]:

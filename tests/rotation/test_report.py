@@ -77,7 +77,7 @@ PASSING: dict[ClusterError, bool] = {
     Conflict("changed again and again"): True,
     ClusterUnusable("401"): True,
     Forbidden("403"): False,
-    Invalid("422"): False,
+    Invalid("422"): True,
 }
 
 
