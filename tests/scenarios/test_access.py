@@ -1,6 +1,9 @@
 """The API server that forbids, is busy, or dies: the rest is done, and the missing rule is named."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from rotator.errors import ClusterUnusable
 from rotator.model import State
@@ -9,6 +12,8 @@ from rotator.sandbox.apiserver import Call, Rule
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.scenarios.rivals import TEAMS, add_entry, result
 from tests.scenarios.world import World
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def test_a_namespace_that_forbids_is_named_with_the_rule_to_add(world: World) -> None:
@@ -28,29 +33,34 @@ def test_a_namespace_that_forbids_is_named_with_the_rule_to_add(world: World) ->
         assert set(world.auths(team)) == {ECR, GAR, ACR}
 
 
+def shipped(name: str, namespace: str | None = None) -> list[Rule]:
+    """The rules of a file in deploy/, as they hold when a person has written this namespace for its `team-a`."""
+    role = next(yaml.safe_load_all((DEPLOY / name).read_text().replace("team-a", namespace or "team-a")))
+    return [
+        Rule(
+            tuple(rule["verbs"]),
+            tuple(rule["resources"]),
+            tuple(rule.get("resourceNames", ())),
+            (namespace,) if namespace else None,
+        )
+        for rule in role["rules"]
+    ]
+
+
 def test_listed_namespaces_need_no_right_beyond_their_own_objects(world: World) -> None:
-    """Namespaces by name, ServiceAccounts by name: rules by resourceNames in those namespaces are enough."""
+    """Namespaces by name, ServiceAccounts by name: the Role of deploy/ in each of those namespaces is enough."""
     world.add_namespaces(*TEAMS)
     world.configure(CONFIG.replace('names: ["team-*"], exclude: [team-legacy]', "names: [team-a, team-b]"))
     own = ("team-a", "team-b")
-    rules = [
-        Rule(("get",), ("namespaces",), own, own),
-        Rule(("get", "create", "patch"), ("secrets",), (SECRET,), own),
-        Rule(("get", "patch"), ("serviceaccounts",), ("workers",), own),
-    ]
+    rules = [rule for team in own for rule in shipped("rbac-namespaced.yaml", team)]
     assert world.rotation("least", rules).run().exit_code == 0
     assert {set(world.auths(team)) == {ECR, GAR, ACR} for team in own} == {True}
 
 
 def test_patterns_need_lists_by_name_and_no_other_secret(world: World) -> None:
-    """Namespaces by pattern: the README's rules by resourceNames are enough, through first pass, renewal and repair."""
+    """Namespaces by pattern: the ClusterRole of deploy/ is enough, through first pass, renewal and repair."""
     world.add_namespaces(*TEAMS)
-    rules = [
-        Rule(("list", "get"), ("namespaces",)),
-        Rule(("list", "get", "create", "patch"), ("secrets",), (SECRET,)),
-        Rule(("list", "get", "patch"), ("serviceaccounts",), ("workers",)),
-    ]
-    rotation = world.rotation("patterns", rules)
+    rotation = world.rotation("patterns", shipped("rbac.yaml"))
     assert rotation.run().exit_code == 0
     world.clock.advance(hours=7)
     world.api.store.change("secrets", "team-a", SECRET, lambda secret: add_entry(secret, 1))
