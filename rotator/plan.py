@@ -110,7 +110,7 @@ def _foreign(case: _Case) -> Finding | None:
         return None
     return (
         State.FOREIGN,
-        "somebody else made it; set adopt: true on the pull secret, rename that, or delete this Secret",
+        "somebody else made it; set adopt: true on the pull secret, give that another name, or delete this Secret",
     )
 
 

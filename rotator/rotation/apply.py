@@ -19,7 +19,7 @@ from rotator.errors import ClusterError, Conflict, DockerConfigError, Invalid, N
 from rotator.logs import where
 from rotator.model import Action, Change, DesiredSecret, Kind, SecretRecord, Snapshot, State
 from rotator.plan import judge_secret
-from rotator.rotation.report import Outcome, Result
+from rotator.rotation.report import Outcome, Result, log_fields
 
 log = structlog.get_logger("rotator.apply")
 
@@ -102,7 +102,7 @@ class Applying:
         except ClusterError as error:
             return [self._failure(change, error) for change in changes]
         for change in changes:
-            log.info("reference.attached", **_fields(change))
+            log.info("reference.attached", **log_fields(change))
         return [Result(change, Outcome.ATTACHED) for change in changes]
 
     def _write(self, change: Change) -> Result:
@@ -132,7 +132,7 @@ class Applying:
                 if change.action is Action.NOTHING:
                     return Result(change, Outcome.NOTHING)
             else:
-                log.info("secret.written", **_fields(change), expires_at=desired.annotations[annotations.EXPIRES_AT])
+                log.info("secret.written", **log_fields(change), expires_at=desired.annotations[annotations.EXPIRES_AT])
                 return Result(change, Outcome.WRITTEN)
         raise AssertionError  # the last try returns or raises
 
@@ -147,7 +147,7 @@ class Applying:
         except Conflict as conflict:
             if not conflict.managers or desired.resource_version is None:
                 raise
-            log.warning("secret.contested", **_fields(change), managers=list(conflict.managers))
+            log.warning("secret.contested", **log_fields(change), managers=list(conflict.managers))
             self.cluster.apply_secret(desired, force=True)
 
     def _desired(self, change: Change, record: SecretRecord | None) -> DesiredSecret | None:
@@ -162,9 +162,9 @@ class Applying:
 
     def _failure(self, change: Change, error: ClusterError | DockerConfigError) -> Result:
         if isinstance(error, NotFound) or self._is_terminating(change.subject.namespace, error):
-            log.info("object.gone", **_fields(change))
+            log.info("object.gone", **log_fields(change))
             return Result(change, Outcome.GONE)
-        log.error("change.failed", **_fields(change), message=error.message, hint=error.hint)
+        log.error("change.failed", **log_fields(change), message=error.message, hint=error.hint)
         return Result(change, Outcome.FAILED, error)
 
     def _is_terminating(self, namespace: str, error: ClusterError | DockerConfigError) -> bool:
@@ -182,13 +182,3 @@ class Applying:
 def unwritten(change: Change) -> Outcome:
     """Nothing newer is at hand: a valid entry may wait for it, an absent or broken one may not."""
     return Outcome.WAITING if change.state is State.DUE else Outcome.BLOCKED
-
-
-def _fields(change: Change) -> dict[str, str]:
-    name = "secret" if change.subject.kind is Kind.SECRET else "service_account"
-    return {
-        "namespace": change.subject.namespace,
-        name: change.subject.name,
-        "pull_secret": change.pull_secret,
-        "reason": str(change.state),
-    }

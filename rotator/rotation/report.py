@@ -8,7 +8,7 @@ from typing import Any
 
 from rotator import annotations
 from rotator.errors import ClusterUnusable, Conflict, Invalid, RotatorError
-from rotator.model import NOTICES, Action, Change, Credential, Snapshot
+from rotator.model import NOTICES, Action, Change, Credential, Kind, Snapshot
 
 
 class Outcome(StrEnum):
@@ -51,6 +51,18 @@ class Result:
             "outcome": str(self.outcome),
             "error": str(self.error) if self.error else None,
         }
+
+
+def log_fields(change: Change) -> dict[str, str]:
+    """The fixed keys of every log event about one object."""
+    fields = {"namespace": change.subject.namespace, "pull_secret": change.pull_secret, "reason": str(change.state)}
+    match change.subject.kind:
+        case Kind.SECRET:
+            return fields | {"secret": change.subject.name}
+        case Kind.SERVICE_ACCOUNT:
+            return fields | {"service_account": change.subject.name}
+        case Kind.NAMESPACE:
+            return fields
 
 
 @dataclass(frozen=True, slots=True)

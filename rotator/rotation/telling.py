@@ -8,7 +8,7 @@ import threading
 
 import structlog
 
-from rotator.rotation.report import Outcome, Report, Result
+from rotator.rotation.report import Outcome, Report, Result, log_fields
 
 log = structlog.get_logger("rotator.findings")
 
@@ -47,13 +47,4 @@ def _gist(result: Result) -> tuple[str, ...]:
 def _log(result: Result) -> None:
     change = result.change
     say = log.warning if result.failed else log.info
-    say(
-        "object.judged",
-        kind=str(change.subject.kind),
-        namespace=change.subject.namespace,
-        name=change.subject.name,
-        pull_secret=change.pull_secret,
-        reason=str(change.state),
-        outcome=str(result.outcome),
-        message=change.message,
-    )
+    say("object.judged", **log_fields(change), outcome=str(result.outcome), message=change.message)
