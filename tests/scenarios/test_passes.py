@@ -13,7 +13,7 @@ from rotator.rotation.wakes import wakes
 from rotator.sandbox.apiserver import Call, Rule
 from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
-from tests.outside import ECR, ECR_ONLY, SECRET
+from tests.outside import CONFIG, ECR, ECR_ONLY, SECRET
 from tests.scenarios.rivals import TEAMS
 from tests.scenarios.world import World
 
@@ -132,6 +132,7 @@ def test_after_a_stop_no_write_begins(world: World) -> None:
 def test_after_a_stop_no_second_round_begins(world: World) -> None:
     """Stopped while a slow cloud is waited for: the pass ends with what it has, and does not look again."""
     world.add_namespaces("team-a")
+    world.configure(CONFIG.replace("deadline: 2s", "deadline: 60s"))  # far from the patience of the first round
     world.net.aws.fault = Fault.HUNG
     rotation = world.rotation()
     world.api.before_request(lambda call: rotation.stop() if call.verb == "patch" else None)
