@@ -69,9 +69,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)
-    except OSError as error:
-        _say(f"standard output cannot be written ({os.strerror(error.errno or 0)})")
-        sys.exit(1)
     finally:
         _settle(sys.stdout, sys.stderr)
 
@@ -189,7 +186,8 @@ def run(options: Options) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration."""
-    click.echo(json.dumps(configuration.schema(), indent=2))
+    with _output_named():
+        click.echo(json.dumps(configuration.schema(), indent=2))
 
 
 @cli.command()
@@ -209,7 +207,8 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
     _configure_logs(options, quiet=shown == "table")
     with _rotation(options, must_answer=True) as rotation, _stopped_by_signals(rotation.stop) as signals:
         report = _watched_pass(rotation, console, write=write) if shown == "table" else rotation.run(write=write)
-    _print_report(report, rotation.config, shown, console)
+    with _output_named():
+        _print_report(report, rotation.config, shown, console)
     if signals:
         _say("stopped by a signal: what was written is whole, and the next run does the rest")
         return STOPPED + signals[0]
@@ -261,6 +260,18 @@ def _settle(*streams: TextIO) -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _output_named() -> Iterator[None]:
+    """Say that it is standard output which cannot be written: a full disk is no defect of ours."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read it has had enough
+    except OSError as error:
+        msg = f"standard output cannot be written ({os.strerror(error.errno or 0)})"
+        raise RotatorError(msg) from error
 
 
 @contextmanager

@@ -84,13 +84,11 @@ class Daemon:
 
     def _pass(self, reason: str) -> None:
         try:
-            report = self._rotation.run(when_late=self._resume)
+            self._reschedule(self._rotation.run(when_late=self._resume))
         except RotatorError as error:
             self._log_failure(reason, error.reason, error.message, error.hint)
         except Exception as error:  # noqa: BLE001  (a defect in one pass must not end the daemon)
             self._log_failure(reason, type(error).__name__, where(error), "please report this")
-        else:
-            self._reschedule(report)
 
     def _log_failure(self, trigger: str, reason: str, message: str, hint: str) -> None:
         log.error("pass.failed", trigger=trigger, reason=reason, message=message, hint=hint)

@@ -91,7 +91,8 @@ class Applying:
             for attempt in range(TRIES):
                 missing = [c.pull_secret for c in changes if c.pull_secret not in (account.pull_secrets or ())]
                 if not missing or self.stopping():
-                    return [Result(change, Outcome.NOTHING) for change in changes]
+                    outcome = Outcome.WAITING if missing else Outcome.NOTHING
+                    return [Result(change, outcome) for change in changes]
                 try:
                     self.cluster.attach(account, missing)
                     break

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     PLANNED = "planned"  # `check`: it would have been done
     WRITTEN = "written"  # the Secret was created or renewed
     ATTACHED = "attached"  # the reference was added
-    WAITING = "waiting"  # no newer credential to write yet: the published one is still valid
+    WAITING = "waiting"  # left for later: no newer credential yet, while the published one is valid; or a stop
     BLOCKED = "blocked"  # no credential could be had for it; the Secret stays as it is
     GONE = "gone"  # deleted while we were at it
     FAILED = "failed"  # the API server did not take it

@@ -43,7 +43,7 @@ def _times(
     record = snapshot.secrets.get((change.subject.namespace, change.subject.name))
     notes = annotations.read(record.annotations) if record else {}
     for host, name in selection.hosts(config.pull_secret(change.pull_secret), config).items():
-        if host not in change.needs:
+        if host not in change.needs and host in notes:  # absent: made since it was read, and judged again on a conflict
             yield name, (notes[host].issued_at, notes[host].expires_at)
 
 

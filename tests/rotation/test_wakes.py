@@ -85,3 +85,10 @@ def test_a_foreign_secret_does_not_count_as_published() -> None:
         namespaces=("shuffle", "team-a"),
     )
     assert published(config(), found, plan(found, config(), {}, NOW).changes, NOW)[GAR].until == NOW + HOUR
+
+
+def test_a_secret_that_another_writer_made_meanwhile_breaks_no_alarm() -> None:
+    """Missing when it was read, up to date when it was judged again: the snapshot has no note of it, others ring."""
+    read = snapshot(*records(shuffle=NOW), namespaces=("shuffle", "team-a"))
+    seen = snapshot(*records(**{"shuffle": NOW, "team-a": NOW}), namespaces=("shuffle", "team-a"))
+    assert wakes(config(), read, results(seen), {}, NOW, lambda: 0.0)["images"] == NOW + HOUR / 2

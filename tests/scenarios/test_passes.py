@@ -125,7 +125,7 @@ def test_after_a_stop_no_write_begins(world: World) -> None:
     world.api.before_request(lambda call: rotation.stop() if call.verb == "patch" else None)
     report = rotation.run()
     assert [record.status for record in world.api.journal.records if record.verb == "patch"] == [200]
-    assert sorted(r.outcome for r in report.results) == [Outcome.ATTACHED, Outcome.NOTHING, Outcome.WAITING]
+    assert sorted(r.outcome for r in report.results) == [Outcome.ATTACHED, Outcome.WAITING, Outcome.WAITING]
     assert report.exit_code == 0
 
 
