@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 help:  ## say what there is
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 demo: $(VENV)/ready  ## watch a minute of rotation on the embedded sandbox
 	@$(BIN)/rotator demo $(ARGS)
 
 test: $(VENV)/ready  ## run all tests
+	@$(BIN)/python -m tests.controlplane --where-possible
 	$(BIN)/pytest -n auto
+
+controlplane: $(VENV)/ready  ## build etcd, kube-apiserver and the rest for the tests, once (needs Go)
+	@$(BIN)/python -m tests.controlplane
 
 lint: $(VENV)/ready  ## ruff, mypy and the house's layers
 	$(BIN)/ruff check
@@ -36,4 +40,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test controlplane lint lock clean

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,21 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from rotator.sandbox.apiserver import ApiServer
-from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.internet import Internet
 from tests.outside import CONFIG, Outside
+from tests.waiting import PATIENCE
 
 TEAMS = ("team-a", "team-b", "team-c")
 COLUMNS = 80
-PATIENCE = 60.0
-"""Seconds that a process has for what it usually does in one: the machine may be busy."""
-
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until the condition holds; `what` says which one did not."""
-    assert wait_until(lambda: bool(condition()), seconds), f"not within {seconds:g} s: {what}"
 
 
 def events_in(text: str) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from rotator.sandbox.faults import Fault
-from tests.commands.shell import PATIENCE, Shell, eventually
+from tests.commands.shell import Shell
 from tests.outside import SECRET
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

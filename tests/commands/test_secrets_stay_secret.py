@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from rotator.sandbox.faults import Fault
-from tests.commands.shell import Shell, eventually
+from tests.commands.shell import Shell
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR
+from tests.waiting import eventually
 
 DEBUG = ("--log-level", "debug")
 QUICK = CONFIG.replace("deadline: 2s", "deadline: 1s")

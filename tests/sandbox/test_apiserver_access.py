@@ -14,7 +14,7 @@ from kubernetes.config import new_client_from_config
 
 from rotator.sandbox.apiserver import ApiServer, Call, Rule
 from rotator.sandbox.authority import Authority
-from tests.sandbox.apiserver_client import EMPTY_AUTHS, MERGE_PATCH, Client, client_of, secret
+from tests.apiclient import EMPTY_AUTHS, MERGE_PATCH, Client, client_of, secret
 
 ALL_SECRETS = "/api/v1/secrets"
 SECRETS = "/api/v1/namespaces/a/secrets"
@@ -40,7 +40,7 @@ def client(api: ApiServer) -> Iterator[Client]:
 @pytest.fixture
 def rotator(api: ApiServer) -> Iterator[Client]:
     """A client with the smallest rules there are."""
-    client = Client(api, api.add_user("rotator", [BY_NAME]))
+    client = Client(api.url, api.add_user("rotator", [BY_NAME]))
     yield client
     client.close()
 
@@ -48,7 +48,7 @@ def rotator(api: ApiServer) -> Iterator[Client]:
 @pytest.mark.parametrize("token", [None, "wrong"])
 def test_unknown_token_is_unauthorized(api: ApiServer, token: str | None) -> None:
     """No token or an unknown one is 401 as a Status."""
-    client = Client(api, token)
+    client = Client(api.url, token)
     answer = client.get(ALL_SECRETS)
     assert (answer.status, answer.reason, answer.message) == (401, "Unauthorized", "Unauthorized")
     client.close()
@@ -56,8 +56,8 @@ def test_unknown_token_is_unauthorized(api: ApiServer, token: str | None) -> Non
 
 def test_replaced_token_is_refused(api: ApiServer) -> None:
     """A user's old token is worth nothing once it is replaced."""
-    old = Client(api, api.add_user("u"))
-    new = Client(api, api.replace_token("u"))
+    old = Client(api.url, api.add_user("u"))
+    new = Client(api.url, api.replace_token("u"))
     assert (old.get(ALL_SECRETS).status, new.get(ALL_SECRETS).status) == (401, 200)
     old.close()
     new.close()
@@ -80,7 +80,7 @@ def test_rules_by_name(api: ApiServer, rotator: Client) -> None:
 
 def test_apply_that_creates_needs_create(api: ApiServer) -> None:
     """With patch alone an apply changes, but does not create; the refusal speaks of create and has the name."""
-    client = Client(api, api.add_user("u", [Rule(("patch",), ("secrets",))]))
+    client = Client(api.url, api.add_user("u", [Rule(("patch",), ("secrets",))]))
     answer = client.apply(PATH, secret())
     assert (answer.status, answer.reason) == (403, "Forbidden")
     assert answer.message == (
@@ -111,7 +111,7 @@ def test_rules_of_one_namespace(api: ApiServer) -> None:
     """A rule bound in a namespace grants nothing elsewhere, nor in the whole cluster."""
     api.store.create_namespace("b")
     rule = Rule(("get", "list"), ("secrets", "namespaces"), namespaces=("a",))
-    client = Client(api, api.add_user("u", [rule]))
+    client = Client(api.url, api.add_user("u", [rule]))
     paths = [SECRETS, "/api/v1/namespaces/a", "/api/v1/namespaces/b/secrets", ALL_SECRETS, "/api/v1/namespaces/b"]
     assert [client.get(path).status for path in paths] == [200, 200, 403, 403, 403]
     client.close()

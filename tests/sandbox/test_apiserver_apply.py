@@ -12,7 +12,7 @@ from rotator.sandbox.apiserver.apply import apply, same_but_times, updated
 from rotator.sandbox.apiserver.fields import Manager, applied_fields, decode
 from rotator.sandbox.apiserver.objects import Object, clone, dig
 from rotator.sandbox.apiserver.status import StatusError
-from tests.sandbox.apiserver_client import EMPTY_AUTHS, JSON_PATCH, MERGE_PATCH, Client, client_of, secret
+from tests.apiclient import EMPTY_AUTHS, JSON_PATCH, MERGE_PATCH, Client, client_of, secret
 
 PATH = "/api/v1/namespaces/a/secrets/worker-pull"
 ACCOUNT = "/api/v1/namespaces/a/serviceaccounts/default"

@@ -11,8 +11,9 @@ import pytest
 
 from rotator.sandbox.apiserver import ApiServer
 from rotator.sandbox.authority import Authority
+from tests.controlplane import binaries
 
-KUBECTL = shutil.which("kubectl")
+KUBECTL = binaries.find("kubectl") or shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed (Debian: kubernetes-client)")
 
 Kubectl = Callable[..., str]

@@ -7,7 +7,7 @@ import pytest
 
 from rotator.sandbox.apiserver import ApiServer
 from rotator.sandbox.apiserver.objects import Object
-from tests.sandbox.apiserver_client import PARTIAL, PARTIAL_LIST, Client, client_of
+from tests.apiclient import PARTIAL, PARTIAL_LIST, Client, client_of
 
 ALL_SECRETS = "/api/v1/secrets"
 SECRETS = "/api/v1/namespaces/a/secrets"

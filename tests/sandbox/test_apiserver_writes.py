@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rotator.sandbox.apiserver import ApiServer
-from tests.sandbox.apiserver_client import (
+from tests.apiclient import (
     EMPTY_AUTHS,
     JSON_PATCH,
     MERGE_PATCH,
@@ -364,7 +364,7 @@ def test_unknown_resource_is_a_status_and_unknown_path_is_text(client: Client) -
 
 def test_health_and_version_need_no_token(api: ApiServer) -> None:
     """/healthz, /readyz and /version are open to all."""
-    anonymous = Client(api, None)
+    anonymous = Client(api.url, None)
     assert [anonymous.get(path).body for path in ("/healthz", "/readyz")] == ["ok", "ok"]
     assert anonymous.get("/version").body["minor"] == "36"
     anonymous.close()

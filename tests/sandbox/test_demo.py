@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.sandbox.demo.misfortunes import wait_until
+from tests.waiting import wait_until
 
 PATIENCE = 90.0
 """Seconds until a show that lasts half a minute is over: it sets up a cluster and clouds first."""

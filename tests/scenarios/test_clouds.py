@@ -6,13 +6,13 @@ import pytest
 
 from rotator.model import State
 from rotator.rotation import Outcome
-from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
 from rotator.sandbox.internet import Node
 from rotator.sandbox.server import Request, Response
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.scenarios.rivals import ECR_SHARED, TEAMS, TWO_HOSTS, bytes_of, refusing
 from tests.scenarios.world import World
+from tests.waiting import wait_until
 
 FAULTS = [Fault.DOWN, Fault.HUNG, Fault.DRIPPING, Fault.REFUSING, Fault.THROTTLING, Fault.MALFORMED, Fault.BLANK]
 

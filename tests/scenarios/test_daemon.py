@@ -9,10 +9,10 @@ from rotator.clock import Clock, utc_now
 from rotator.daemon import Daemon
 from rotator.rotation import Rotation
 from rotator.sandbox.apiserver import Call
-from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
 from tests.outside import ECR_ONLY, SECRET
 from tests.scenarios.world import World
+from tests.waiting import wait_until
 
 
 @contextmanager

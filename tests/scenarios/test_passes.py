@@ -11,11 +11,11 @@ from rotator.clock import utc_now
 from rotator.rotation import Outcome
 from rotator.rotation.wakes import wakes
 from rotator.sandbox.apiserver import Call, Rule
-from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
 from tests.outside import CONFIG, ECR, ECR_ONLY, SECRET
 from tests.scenarios.rivals import TEAMS
 from tests.scenarios.world import World
+from tests.waiting import wait_until
 
 
 def test_a_planted_note_of_a_host_that_nobody_configured_sets_no_alarm(world: World) -> None:

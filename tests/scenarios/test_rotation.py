@@ -7,10 +7,10 @@ import threading
 from rotator.model import Action, State
 from rotator.rotation import Outcome
 from rotator.sandbox.apiserver import Call
-from rotator.sandbox.demo.misfortunes import wait_until
 from rotator.sandbox.faults import Fault
 from tests.outside import ACR, CONFIG, ECR, GAR, SECRET
 from tests.scenarios.world import World
+from tests.waiting import wait_until
 
 TEAMS = tuple(f"team-{number}" for number in range(12))
 ONE_EACH = {"prod": 1, "images": 1, "contoso": 1}

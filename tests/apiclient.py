@@ -1,8 +1,9 @@
-"""A bare client of the emulated API: status and body as they come, so that tests see what a real client would see."""
+"""A bare client of a Kubernetes API: status and body as they come, so that tests see what a real client would see."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -45,9 +46,9 @@ class Answer(NamedTuple):
 class Client:
     """Requests of one user, through one connection pool without retries."""
 
-    def __init__(self, api: ApiServer, token: str | None) -> None:
-        self._api = api
-        self._pool = urllib3.PoolManager(maxsize=16, retries=False)
+    def __init__(self, url: str, token: str | None, ca_file: Path | None = None) -> None:
+        self._url = url
+        self._pool = urllib3.PoolManager(maxsize=16, retries=False, ca_certs=str(ca_file) if ca_file else None)
         self._headers = {"User-Agent": "tester/1.0"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def close(self) -> None:
@@ -83,7 +84,7 @@ class Client:
     @contextmanager
     def watching(self, path: str, accept: str = "application/json", **query: object) -> Iterator[Iterator[Any]]:
         """A watch: its events, one by one."""
-        url = f"{self._api.url}{path}?{urlencode({'watch': 'true', **query})}"
+        url = f"{self._url}{path}?{urlencode({'watch': 'true', **query})}"
         response = self._pool.request(
             "GET", url, headers=self._headers | {"Accept": accept}, preload_content=False, timeout=20
         )
@@ -100,7 +101,7 @@ class Client:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        url = f"{self._api.url}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{self._url}{path}" + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else json.dumps(body).encode()
         response = self._pool.request(
             method, url, body=content, headers=self._headers | dict(headers or {}), timeout=20
@@ -120,7 +121,7 @@ def _events(response: urllib3.BaseHTTPResponse) -> Iterator[Any]:
 @contextmanager
 def client_of(api: ApiServer, user: str = "admin") -> Iterator[Client]:
     """A client for this user, who may do everything if it is new."""
-    client = Client(api, api.add_user(user))
+    client = Client(api.url, api.add_user(user))
     try:
         yield client
     finally:
