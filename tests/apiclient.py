@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 import urllib3
@@ -50,6 +51,14 @@ class Client:
         self._url = url
         self._pool = urllib3.PoolManager(maxsize=16, retries=False, ca_certs=str(ca_file) if ca_file else None)
         self._headers = {"User-Agent": "tester/1.0"} | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connections."""

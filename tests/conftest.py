@@ -5,6 +5,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.controlplane.fixtures import controlplane
+
+__all__ = ["controlplane"]
+
 # A busy machine is no defect of the code under test: no deadline for one example, none for finding examples.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,15 @@ MINTS = {"prod": "GetAuthorizationToken", "images": "exchange", "contoso": "exch
 
 
 @dataclass
-class Outside:
-    """The clouds, the cluster, and a directory for files."""
+class Surroundings(ABC):
+    """The clouds, a directory for files, and some cluster: what a test reads there."""
 
     net: Internet
-    api: ApiServer
     directory: Path
+
+    @abstractmethod
+    def find(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """The object as it stands in the cluster; None where there is none."""
 
     def identities(self) -> dict[str, str]:
         """Write an identity in each cloud, and the variables that lead a Pod to it."""
@@ -54,30 +58,24 @@ class Outside:
             "GOOGLE_APPLICATION_CREDENTIALS": str(google),
         }
 
-    def add_namespaces(self, *names: str) -> None:
-        """Namespaces with a ServiceAccount `workers` in each."""
-        for name in names:
-            self.api.store.create_namespace(name)
-            self.api.store.create_service_account(name, "workers")
-
     def secret(self, namespace: str, name: str = SECRET) -> dict[str, Any]:
         """The Secret as it stands in the cluster."""
-        found = self.api.store.get("secrets", namespace, name)
+        found = self.find("secrets", namespace, name)
         assert found is not None, f"no Secret {namespace}/{name}"
         return found
 
-    def auths(self, namespace: str) -> dict[str, Any]:
+    def auths(self, namespace: str, name: str = SECRET) -> dict[str, Any]:
         """The entries of the pull secret."""
-        text = base64.b64decode(self.secret(namespace)["data"][".dockerconfigjson"])
+        text = base64.b64decode(self.secret(namespace, name)["data"][".dockerconfigjson"])
         return json.loads(text)["auths"]  # type: ignore[no-any-return]
 
-    def password(self, namespace: str, host: str) -> str:
+    def password(self, namespace: str, host: str, name: str = SECRET) -> str:
         """The password that a kubelet would send to this host."""
-        return base64.b64decode(self.auths(namespace)[host]["auth"]).decode().partition(":")[2]
+        return base64.b64decode(self.auths(namespace, name)[host]["auth"]).decode().partition(":")[2]
 
     def references(self, namespace: str, account: str = "workers") -> list[str]:
         """The pull secrets that the ServiceAccount references."""
-        found = self.api.store.get("serviceaccounts", namespace, account)
+        found = self.find("serviceaccounts", namespace, account)
         assert found is not None
         return [reference["name"] for reference in found.get("imagePullSecrets", [])]
 
@@ -85,6 +83,23 @@ class Outside:
         """How often each registry's cloud was asked for a credential."""
         clouds = {"prod": self.net.aws, "images": self.net.google, "contoso": self.net.azure}
         return {name: clouds[name].calls[operation] for name, operation in MINTS.items()}
+
+
+@dataclass
+class Outside(Surroundings):
+    """The clouds, an emulated cluster, and a directory for files."""
+
+    api: ApiServer
+
+    def find(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """The object as it stands in the emulated cluster."""
+        return self.api.store.get(resource, namespace, name)
+
+    def add_namespaces(self, *names: str) -> None:
+        """Namespaces with a ServiceAccount `workers` in each."""
+        for name in names:
+            self.api.store.create_namespace(name)
+            self.api.store.create_service_account(name, "workers")
 
     def writes(self) -> int:
         """How many Secret writes the API server took."""

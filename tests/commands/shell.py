@@ -1,131 +1,32 @@
 """A shell in a Pod: an environment with an identity in each cloud, a configuration, a kubeconfig, and `rotator`."""
 
-import json
 import os
-import pty
-import re
-import signal
-import subprocess
-import sys
-import termios
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from rotator.sandbox.apiserver import ApiServer
 from rotator.sandbox.internet import Internet
 from tests.outside import CONFIG, Outside
-from tests.waiting import PATIENCE
+from tests.program import Program
 
 TEAMS = ("team-a", "team-b", "team-c")
-COLUMNS = 80
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def events_in(text: str) -> list[dict[str, Any]]:
-    """The log's events; every line must be one."""
-    return [json.loads(line) for line in text.splitlines()]
-
-
-@dataclass(frozen=True)
-class Running:
-    """A command that was started and not awaited; what it writes goes to files, so that it never waits for a reader."""
-
-    process: "subprocess.Popen[bytes]"
-    out: Path
-    err: Path
-
-    @property
-    def log(self) -> str:
-        """The complete lines on standard error."""
-        text = self.err.read_text()
-        return text[: text.rfind("\n") + 1]
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of this name so far."""
-        return [event for event in events_in(self.log) if event["event"] == name]
-
-    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENCE) -> int:
-        """Send the signal; the exit code. Raises TimeoutExpired if it does not end in time."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=seconds)
 
 
 @dataclass
-class Shell(Outside):
+class Shell(Outside, Program):
     """Everything outside rotator, and the way to start it."""
 
     environment: dict[str, str] = field(default_factory=dict)
-
-    def configure(self, text: str) -> None:
-        """Use this configuration from now on."""
-        (self.directory / "config.yaml").write_text(text)
-
-    def run(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Run `rotator` with these words to its end, with more variables in its environment."""
-        return subprocess.run(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "rotator", *words],
-            env=self.environment | variables,
-            cwd=self.directory,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-
-    @contextmanager
-    def start(self, *words: str) -> Iterator[Running]:
-        """Start `rotator` with these words; killed at the end, if it still runs."""
-        out, err = (self.directory / f"{words[0]}.{name}" for name in ("out", "err"))
-        with out.open("wb") as to_out, err.open("wb") as to_err:
-            process = subprocess.Popen(  # noqa: S603  (our own program)
-                [sys.executable, "-m", "rotator", *words],
-                env=self.environment,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=to_out,
-                stderr=to_err,
-            )
-        try:
-            yield Running(process, out, err)
-        finally:
-            process.kill()
-            process.wait()
-
-    def run_on_terminal(self, *words: str) -> tuple[int, str]:
-        """Run `rotator` on a terminal of 80 columns: its exit code, and what the terminal was sent."""
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (24, COLUMNS))
-        process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "rotator", *words],
-            env=self.environment | {"TERM": "xterm"},
-            cwd=self.directory,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        shown = b"".join(_read_all(ours)).decode()
-        os.close(ours)
-        return process.wait(timeout=PATIENCE), shown
-
-
-def _read_all(descriptor: int) -> Iterator[bytes]:
-    """What is written to the other end, until nobody has it open; Linux says so with an error."""
-    with suppress(OSError):
-        while chunk := os.read(descriptor, 65536):
-            yield chunk
 
 
 @contextmanager
 def shell_on(directory: Path, life: timedelta | None = None) -> Iterator[Shell]:
     """A shell in a world whose tokens live that long (None: as long as the real ones)."""
     with Internet(life=life) as net, ApiServer(net.authority) as api:
-        made = Shell(net, api, directory)
+        made = Shell(net, directory, api)
         made.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),

@@ -8,8 +8,9 @@ import pytest
 
 from rotator.sandbox.apiserver import Rule
 from rotator.sandbox.faults import Fault
-from tests.commands.shell import ANSI, COLUMNS, TEAMS, Shell, events_in
+from tests.commands.shell import TEAMS, Shell
 from tests.outside import ACR, CONFIG, ECR, GAR, SECRET
+from tests.program import ANSI, COLUMNS, events_in
 
 ALL = {ECR, GAR, ACR}
 OTHERS = ("team-a", "team-c")

@@ -15,8 +15,9 @@ import pytest
 from rotator import renewal
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
-from tests.commands.shell import TEAMS, Running, Shell, shell_on
+from tests.commands.shell import TEAMS, Shell, shell_on
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
+from tests.program import Running
 from tests.waiting import PATIENCE, eventually
 
 OFTEN = "renewal: {at: 0.5, jitter: 10%, sweep: 2s}\n"

@@ -71,7 +71,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         pod_on(net, monkeypatch),
         ApiServer(net.authority) as api,
     ):
-        made = World(net, api, tmp_path, Clock(traveller))
+        made = World(net, tmp_path, api, Clock(traveller))
         set_all(monkeypatch, made.identities())
         yield made
         made.close()
