@@ -73,6 +73,7 @@ class ControlPlane:
         self._directory = Path()
         self._etcd_url = ""
         self.url = ""
+        self.programs: list[Program] = []
         self.admin: Client
         """A bare client that may do everything."""
 
@@ -177,11 +178,12 @@ class ControlPlane:
             self.url = f"https://{LOOPBACK}:{port}"
             self._write_files()
             self.admin = stack.enter_context(closing(self.client(self._admin)))
-            etcd = self._run(stack, "etcd", *self._etcd_flags(peer_port))
-            server = self._run(stack, "kube-apiserver", *self._server_flags(port))
-            self._await(self._is_ready, etcd, server)
-            controllers = self._run(stack, "kube-controller-manager", *self._controller_flags())
-            self._await(self._has_default_account, etcd, server, controllers)
+            self.programs = []
+            self._run(stack, "etcd", *self._etcd_flags(peer_port))
+            self._run(stack, "kube-apiserver", *self._server_flags(port))
+            self._await(self._is_ready)
+            self._run(stack, "kube-controller-manager", *self._controller_flags())
+            self._await(self._has_default_account)
             self._running = stack.pop_all()
 
     def _write_files(self) -> None:
@@ -241,7 +243,7 @@ class ControlPlane:
             "--kube-api-burst=1000",
         )
 
-    def _run(self, stack: ExitStack, name: str, *flags: str) -> Program:
+    def _run(self, stack: ExitStack, name: str, *flags: str) -> None:
         log = self._directory / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603  (our own build)
@@ -252,14 +254,14 @@ class ControlPlane:
                 stderr=output,
             )
         stack.callback(_end, process)
-        return Program(process, log)
+        self.programs.append(Program(process, log))
 
-    def _await(self, condition: Callable[[], bool], *programs: Program) -> None:
+    def _await(self, condition: Callable[[], bool]) -> None:
         def done() -> bool:
-            return any(program.process.poll() is not None for program in programs) or condition()
+            return any(program.process.poll() is not None for program in self.programs) or condition()
 
         ready = wait_until(done, PATIENCE)
-        for program in programs:
+        for program in self.programs:
             if not ready or program.process.poll() is not None:
                 raise NotReadyError(program)
 
