@@ -133,7 +133,7 @@ STATES: Mapping[State, str] = {
     State.DRIFTED: "an entry of ours was changed or lost its record, and will be written anew",
     State.EXPIRED: "an entry of ours is past its expiry",
     State.DUE: "an entry of ours is due for renewal",
-    State.FOREIGN: "somebody else made this Secret; it is untouched unless the pull secret says adopt: true",
+    State.FOREIGN: "somebody else made or replaced it; untouched unless the pull secret says adopt: true",
     State.WRONG_TYPE: "the Secret's type is not kubernetes.io/dockerconfigjson and cannot be changed; untouched",
     State.IMMUTABLE: "the Secret is immutable; untouched",
     State.MALFORMED: "the Secret's text cannot be parsed, so nothing in it could be kept; untouched",

@@ -1,17 +1,26 @@
 """What holds for every test: in CI, a test that is skipped is a failure."""
 
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.controlplane.fixtures import controlplane
+from tests.registries.fixtures import real_programs
 
-__all__ = ["controlplane"]
+__all__ = ["controlplane", "real_programs"]
 
 # A busy machine is no defect of the code under test: no deadline for one example, none for finding examples.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each reason for a skip once, with the number of tests: pytest would give every test a line."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} tests skipped: {reason.removeprefix('Skipped: ')}", yellow=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -72,7 +72,7 @@ JUDGEMENTS = {
         Action.UPDATE,
         "is not what rotator wrote there",
     ),
-    "somebody else made it": (secret(FRESH, ours=False), State.FOREIGN, Action.NOTHING, "set adopt: true"),
+    "somebody else made or replaced it": (secret(FRESH, ours=False), State.FOREIGN, Action.NOTHING, "set adopt: true"),
     "its type is Opaque": (
         secret(FRESH, type="Opaque"),
         State.WRONG_TYPE,
@@ -206,6 +206,12 @@ def test_a_named_namespace_that_does_not_exist_is_a_notice() -> None:
     found = changes(snapshot(namespaces=("shuffle",)))
     assert found["Namespace team-a"].state is State.NAMESPACE_MISSING
     assert not found["Namespace team-a"].is_problem
+
+
+def test_a_named_namespace_that_is_excluded_is_not_missed() -> None:
+    """Nobody means it, so it is not said to be served as soon as it exists."""
+    excluding = CONFIG.replace("exclude: [shuffle-legacy]", "exclude: [team-a]")
+    assert changes(snapshot(namespaces=()), excluding) == {}
 
 
 def test_a_namespace_that_is_being_deleted_is_left_alone() -> None:

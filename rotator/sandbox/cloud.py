@@ -68,11 +68,14 @@ class Cloud:
 
     def live_token(self, audience: str, subject: str, *, left: timedelta = timedelta()) -> Token | None:
         """The latest token of this audience and subject with more than `left` to live."""
+        tokens = [token for token in self.live_tokens(audience, left=left) if token.subject == subject]
+        return tokens[-1] if tokens else None
+
+    def live_tokens(self, audience: str, *, left: timedelta = timedelta()) -> list[Token]:
+        """The tokens of this audience with more than `left` to live, the latest one last."""
         with self._lock:
-            tokens = [
-                token for token in self._tokens.values() if (token.audience, token.subject) == (audience, subject)
-            ]
-        return next((token for token in reversed(tokens) if token.expires_at - self.clock() > left), None)
+            tokens = [token for token in self._tokens.values() if token.audience == audience]
+        return [token for token in tokens if token.expires_at - self.clock() > left]
 
     def token(self, value: str) -> Token | None:
         """The token as issued, expired or not; None if it never was, or is revoked."""

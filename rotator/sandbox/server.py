@@ -239,10 +239,10 @@ class Connection:
 
 
 def _read_headers(reader: BinaryIO) -> Headers:
-    fields = {}
+    fields: dict[str, str] = {}
     while line := reader.readline().strip():
         name, _, value = line.decode("latin-1").partition(":")
-        fields[name] = value.strip()
+        fields[name] = ", ".join(filter(None, (fields.get(name), value.strip())))  # RFC 9110, 5.3: skopeo's Accept
     return Headers(fields)
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import secrets
-import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -22,6 +20,7 @@ import yaml
 
 from tests.apiclient import Client
 from tests.controlplane import binaries
+from tests.processes import dying_with_us, end
 from tests.waiting import wait_until
 
 LOOPBACK = "127.0.0.1"
@@ -247,13 +246,13 @@ class ControlPlane:
         log = self._directory / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603  (our own build)
-                [*_dying_with_us(), str(binaries.find(name)), *flags],
+                [*dying_with_us(), str(binaries.find(name)), *flags],
                 env={"PATH": os.environ["PATH"], "HOME": str(self._directory)},  # neither proxies nor CA bundles
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
-        stack.callback(_end, process)
+        stack.callback(end, process)
         self.programs.append(Program(process, log))
 
     def _await(self, condition: Callable[[], bool]) -> None:
@@ -293,18 +292,3 @@ def _free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind((LOOPBACK, 0))
         return [int(each.getsockname()[1]) for each in sockets]
-
-
-def _dying_with_us() -> list[str]:
-    """The beginning of a command that the kernel ends with this process, however that ends."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -277,7 +277,7 @@ def test_a_secret_that_somebody_else_made_is_left_alone(installation: Installati
     for team in found.values():
         assert said.workers(team) == ("ReferenceMissing", "nothing")
         assert team.references == []
-        (message,) = [text for text in said.messages(team, "object.judged") if text.startswith("somebody else made it")]
+        (message,) = [text for text in said.messages(team, "object.judged") if text.startswith("somebody else made")]
         assert "adopt: true" in message
 
 

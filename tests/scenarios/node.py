@@ -1,0 +1,149 @@
+"""A node: it takes every Pod of a namespace, resolves its pull secrets as a kubelet does, and pulls with a real client.
+
+A kubelet reads the Secrets that the Pod names, skips the missing ones, tries every credential that matches, and tries
+again later when none was accepted. What it then says stands in the Pod's status, as on a real node.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rotator import keyring
+from tests.apiclient import MERGE_PATCH, Client
+
+LOOK_EVERY = 0.1
+"""Seconds between looks at the Pods, and so between the tries for one Pod; a kubelet waits 10 and more."""
+
+
+class Pulled(Protocol):
+    """What a client of registries says about one try."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the image came."""
+
+    @property
+    def message(self) -> str:
+        """What the client said, if not."""
+
+
+Puller = Callable[[str, bytes], Pulled]
+"""Pulls an image with the credentials of a dockerconfigjson."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try to pull the image of one Pod."""
+
+    pod: str
+    account: str
+    image: str
+    references: tuple[str, ...]
+    ok: bool
+    message: str
+
+
+class Node:
+    """A context manager: it runs beside the test, and tells what became of every Pod."""
+
+    def __init__(self, client: Client, namespace: str, pull: Puller) -> None:
+        self.tries: list[Try] = []
+        self._client = client
+        self._path = f"/api/v1/namespaces/{namespace}"
+        self._pull = pull
+        self._stop = threading.Event()
+        self._defect: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="node")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._defect and not error:
+            raise self._defect
+
+    def pods(self, account: str) -> dict[str, dict[str, Any]]:
+        """The Pods of this ServiceAccount that there are now, by name."""
+        return {pod["metadata"]["name"]: pod for pod in self._pods() if pod["spec"]["serviceAccountName"] == account}
+
+    def running(self, account: str) -> set[str]:
+        """The Pods of this ServiceAccount that are there now and have their image."""
+        return {name for name, pod in self.pods(account).items() if pod["status"]["phase"] == "Running"}
+
+    def first_tries(self) -> Iterator[Try]:
+        """The first try of each Pod."""
+        return iter({each.pod: each for each in reversed(self.tries)}.values())
+
+    def never_pulled(self) -> dict[str, str]:
+        """The Pods whose image never came, and why not."""
+        came = {each.pod for each in self.tries if each.ok}
+        return {each.pod: each.message for each in self.tries if each.pod not in came}
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(LOOK_EVERY):
+                for pod in self._pods():
+                    if pod["status"]["phase"] == "Pending":
+                        self._start(pod)
+        except BaseException as error:  # noqa: BLE001  (raised where the test ends)
+            self._defect = error
+
+    def _pods(self) -> list[dict[str, Any]]:
+        answer = self._client.get(f"{self._path}/pods")
+        assert answer.status == 200, answer
+        return list(answer.body["items"])
+
+    def _start(self, pod: Mapping[str, Any]) -> None:
+        name, spec = pod["metadata"]["name"], pod["spec"]
+        image = spec["containers"][0]["image"]
+        references = tuple(reference["name"] for reference in spec.get("imagePullSecrets", ()))
+        refusal = self._refusal(references, image)
+        self.tries.append(Try(name, spec["serviceAccountName"], image, references, not refusal, refusal))
+        self._client.patch(f"{self._path}/pods/{name}/status", {"status": _status(refusal)}, MERGE_PATCH)
+
+    def _refusal(self, references: tuple[str, ...], image: str) -> str:
+        """Why the image cannot be pulled; "" if it was."""
+        matches = keyring.lookup(list(self._secrets(references)), image)
+        if not matches:
+            return "no pull secret matches" if references else "the Pod names no pull secret"
+        said = ""
+        for match in matches:
+            pulled = self._pull(image, _authfile(match))
+            if pulled.ok:
+                return ""
+            said = pulled.message
+        return said or "refused"
+
+    def _secrets(self, references: tuple[str, ...]) -> Iterator[keyring.PullSecretData]:
+        for name in references:
+            answer = self._client.get(f"{self._path}/secrets/{name}")
+            if answer.status == 200:
+                data = {key: base64.b64decode(value).decode() for key, value in answer.body["data"].items()}
+                yield keyring.PullSecretData(name, answer.body["type"], data)
+
+
+def _authfile(match: keyring.Match) -> bytes:
+    """The one credential that is tried next, as a client reads it."""
+    pair = f"{match.username}:{match.password.reveal()}".encode()
+    return json.dumps({"auths": {match.key: {"auth": base64.b64encode(pair).decode()}}}).encode()
+
+
+def _status(refusal: str) -> dict[str, Any]:
+    if refusal:
+        waiting = {"reason": "ImagePullBackOff", "message": refusal[:200]}
+        return {"containerStatuses": [_container({"waiting": waiting}, ready=False)]}
+    ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+    return {"phase": "Running", "conditions": ready, "containerStatuses": [_container({"running": {}}, ready=True)]}
+
+
+def _container(state: dict[str, Any], *, ready: bool) -> dict[str, Any]:
+    return {"name": "main", "image": "", "imageID": "", "ready": ready, "restartCount": 0, "state": state}
