@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,13 +46,39 @@ def rotator(api: ApiServer) -> Iterator[Client]:
     client.close()
 
 
-@pytest.mark.parametrize("token", [None, "wrong"])
-def test_unknown_token_is_unauthorized(api: ApiServer, token: str | None) -> None:
-    """No token or an unknown one is 401 as a Status."""
-    client = Client(api.url, token)
-    answer = client.get(ALL_SECRETS)
-    assert (answer.status, answer.reason, answer.message) == (401, "Unauthorized", "Unauthorized")
+def test_unknown_token_is_unauthorized(api: ApiServer) -> None:
+    """401 as a Status, also where everybody may read."""
+    client = Client(api.url, "wrong")
+    for path in (ALL_SECRETS, "/version", "/nonsense"):
+        answer = client.get(path)
+        assert (answer.status, answer.reason, answer.message) == (401, "Unauthorized", "Unauthorized")
     client.close()
+
+
+def test_no_token_is_anonymous(api: ApiServer) -> None:
+    """Without a token one may read what is public, and nothing else."""
+    client = Client(api.url, None)
+    answer = client.get(ALL_SECRETS)
+    assert (answer.status, answer.reason) == (403, "Forbidden")
+    assert 'User "system:anonymous" cannot list' in answer.message
+    assert client.get("/version").status == 200
+    assert api.journal.records[0].user == "system:anonymous"
+    client.close()
+
+
+def test_requested_token_expires() -> None:
+    """A ServiceAccount's token is good until the time that the TokenRequest told."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with ApiServer(clock=lambda: now) as api, client_of(api) as admin:
+        body = {"spec": {"expirationSeconds": 600}}
+        made = admin.post("/api/v1/namespaces/default/serviceaccounts/default/token", body).body["status"]
+        account = Client(api.url, made["token"])
+        assert made["expirationTimestamp"] == "2026-01-01T00:10:00Z"
+        now += timedelta(seconds=599)
+        assert account.get("/version").status == 200
+        now += timedelta(seconds=1)
+        assert account.get("/version").status == 401
+        account.close()
 
 
 def test_replaced_token_is_refused(api: ApiServer) -> None:

@@ -168,7 +168,8 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "another name": (secret("other"), "the name of the object (other) does not match the name on the URL"),
     "no name": (secret(metadata={}), "name must be provided"),
     "another namespace": (with_meta(namespace="b"), "the namespace of the provided object does not match"),
-    "another version": (secret(apiVersion="v2"), "Incorrect version specified in apply patch"),
+    "another version": (secret(apiVersion="v2"), "invalid object type: /v2, Kind=Secret"),
+    "another kind": (secret(kind="ConfigMap"), "invalid object type: /v1, Kind=ConfigMap"),
     "managed fields": (with_meta(managedFields=[]), "metadata.managedFields must be nil"),
 }
 
@@ -192,17 +193,57 @@ def test_field_manager_is_required(client: Client) -> None:
 
 
 def test_references_are_atomic(client: Client) -> None:
-    """The list imagePullSecrets conflicts as a whole, and force drops the other manager's entries."""
+    """The list imagePullSecrets conflicts as a whole, and force drops the other manager's entries.
+
+    The ServiceAccount began without anything to own, so nobody is recorded as the one who patched it.
+    """
     config = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
     theirs = [{"op": "add", "path": "/imagePullSecrets", "value": [{"name": "theirs"}]}]
-    client.patch(ACCOUNT, theirs, JSON_PATCH, fieldManager="kubectl-patch")
+    patched = client.patch(ACCOUNT, theirs, JSON_PATCH, fieldManager="kubectl-patch")
     ours = config | {"imagePullSecrets": [{"name": "ours"}]}
     conflict = client.apply(ACCOUNT, ours)
     forced = client.apply(ACCOUNT, ours, force="true")
+    assert "managedFields" not in patched.body["metadata"]
     assert conflict.message == (
-        'Apply failed with 1 conflict: conflict with "kubectl-patch" using v1: .imagePullSecrets'
+        'Apply failed with 1 conflict: conflict with "before-first-apply" using v1: .imagePullSecrets'
     )
     assert forced.body["imagePullSecrets"] == [{"name": "ours"}]
+
+
+def test_empty_list_is_applied(client: Client) -> None:
+    """A configuration that states an empty list owns it, and takes the references away."""
+    config = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    client.apply(ACCOUNT, config | {"imagePullSecrets": [{"name": "theirs"}]}, manager="helm")
+    refused = client.apply(ACCOUNT, config | {"imagePullSecrets": []})
+    forced = client.apply(ACCOUNT, config | {"imagePullSecrets": []}, force="true")
+    assert refused.message == 'Apply failed with 1 conflict: conflict with "helm": .imagePullSecrets'
+    assert "imagePullSecrets" not in forced.body
+    assert managers(forced.body) == {("rotator", "Apply"): {"f:imagePullSecrets": {}}}
+
+
+def test_unknown_field_is_not_declared(client: Client) -> None:
+    """An apply of a field that the kind does not have is a 500 without a reason, as for any Go error."""
+    answer = client.apply(PATH, secret(nonsense=1))
+    assert answer.status == 500
+    assert answer.message.endswith("(/worker-pull; /v1, Kind=Secret): .nonsense: field not declared in schema")
+
+
+def test_wiped_owners_are_not_begun_anew(client: Client) -> None:
+    """Who writes after the managedFields were wiped is not recorded; the next apply meets `before-first-apply`."""
+    client.post("/api/v1/namespaces/a/secrets", secret(), fieldManager="kubectl-create")
+    client.patch(PATH, {"metadata": {"managedFields": [{}]}}, MERGE_PATCH)
+    edited = client.patch(PATH, {"data": {DATA: OTHER_AUTHS}}, MERGE_PATCH, fieldManager="kubectl-edit")
+    answer = client.apply(PATH, secret())
+    assert "managedFields" not in edited.body["metadata"]
+    assert answer.message == f'Apply failed with 1 conflict: conflict with "before-first-apply" using v1: .data.{DATA}'
+
+
+def test_time_is_that_of_the_last_change(client: Client) -> None:
+    """Who applies what is there already changed nothing, and has no time."""
+    client.apply(PATH, with_meta(labels={"a": "1"}), manager="helm")
+    shared = client.apply(PATH, with_meta(labels={"a": "1"}))
+    times = {entry["manager"]: "time" in entry for entry in shared.body["metadata"]["managedFields"]}
+    assert times == {"helm": True, "rotator": False}
 
 
 def test_update_that_sends_managed_fields_back_keeps_them(client: Client) -> None:

@@ -229,7 +229,8 @@ def test_watch_ends_after_its_timeout(client: Client) -> None:
 def test_watch_gets_bookmarks_if_it_wants_them(api: ApiServer, client: Client) -> None:
     """A bookmark holds a version from which a watch goes on without a gap; nobody else gets one."""
     api.bookmark_every(0.05)
-    with client.watching(SECRETS, allowWatchBookmarks="true") as events:
+    start = client.get(SECRETS).version
+    with client.watching(SECRETS, resourceVersion=start, allowWatchBookmarks="true") as events:
         put(api, "b", "elsewhere")
         version = api.store.get("secrets", "b", "elsewhere")["metadata"]["resourceVersion"]  # type: ignore[index]
         bookmark = next(event for event in events if event["object"]["metadata"]["resourceVersion"] == version)
@@ -238,6 +239,15 @@ def test_watch_gets_bookmarks_if_it_wants_them(api: ApiServer, client: Client) -
     put(api, "a", "one")
     with client.watching(SECRETS, resourceVersion=version, timeoutSeconds=1) as events:
         assert [seen(event) for event in events] == [("ADDED", "one")]
+
+
+def test_idle_watch_gets_no_bookmarks(api: ApiServer, client: Client) -> None:
+    """While nothing of its resource is written anywhere, a watcher learns nothing new (seen on a real server, too)."""
+    api.bookmark_every(0.01)
+    start = client.get(SECRETS).version
+    with client.watching(SECRETS, resourceVersion=start, allowWatchBookmarks="true", timeoutSeconds=1) as events:
+        api.store.create_service_account("b", "another-resource")
+        assert list(events) == []
 
 
 def test_watch_from_an_old_version_gets_an_error_event(api: ApiServer, client: Client) -> None:

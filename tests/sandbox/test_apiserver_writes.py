@@ -238,13 +238,21 @@ def test_json_patch_that_does_not_apply_is_invalid(client: Client) -> None:
     before = client.get(ACCOUNT)
     stale = [{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}]
     absent = [{"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "ours"}}]
-    negative = [{"op": "add", "path": "/secrets", "value": [{}]}, {"op": "remove", "path": "/secrets/-1"}]
+    negative = [{"op": "add", "path": "/secrets", "value": [{}]}, {"op": "remove", "path": "/secrets/-2"}]
     unknown = [{"op": "nonsense", "path": "/kind"}]
     for patch in (stale, absent, negative, unknown, [{"op": "remove", "path": "/secrets"}]):
         answer = client.patch(ACCOUNT, patch, JSON_PATCH)
         assert (answer.status, answer.reason) == (422, "Invalid")
         assert answer.message == "the server rejected our request due to an error in our request"
     assert client.get(ACCOUNT).body == before.body
+
+
+def test_references_are_typed(client: Client) -> None:
+    """A patch that makes something else of the list is 422, and a reference without a name is kept as such."""
+    for wrong in ("x", ["x"], [{"name": 1}]):
+        answer = client.patch(ACCOUNT, {"imagePullSecrets": wrong}, MERGE_PATCH)
+        assert (answer.status, answer.reason) == (422, "Invalid")
+    assert client.patch(ACCOUNT, {"imagePullSecrets": [{"name": ""}]}, MERGE_PATCH).body["imagePullSecrets"] == [{}]
 
 
 def test_json_patch_escapes(client: Client) -> None:
@@ -287,6 +295,18 @@ def test_delete_respects_preconditions(client: Client) -> None:
     done = client.delete(f"{SECRETS}/worker-pull", {"preconditions": right})
     assert (done.status, done.body["status"]) == (200, "Success")
     assert done.body["details"] == {"name": "worker-pull", "kind": "secrets", "uid": meta["uid"]}
+
+
+def test_delete_names_the_kind(client: Client) -> None:
+    """A failed precondition of a delete is worded by kind, and by resource for a namespace."""
+    client.post(SECRETS, secret())
+    answer = client.delete(f"{SECRETS}/worker-pull", {"preconditions": {"uid": "x"}})
+    assert answer.message.startswith(
+        'Operation cannot be fulfilled on Secret "worker-pull": the UID in the precondition'
+    )
+    assert answer.body["details"] == {"name": "worker-pull", "kind": "Secret"}
+    namespace = client.delete("/api/v1/namespaces/a", {"preconditions": {"uid": "x"}})
+    assert namespace.message.startswith('Operation cannot be fulfilled on namespaces "a": Precondition failed: UID')
 
 
 def test_finalizer_holds_an_object(api: ApiServer, client: Client) -> None:

@@ -1,8 +1,13 @@
 """The emulated Kubernetes API: a loopback server that answers as kube-apiserver 1.36 does, for what rotator asks of it.
 
 It holds Namespaces, Secrets, ServiceAccounts, Pods, Events and Leases in memory, with watches, server-side apply, RBAC
-and the admission that matters here. Deviations are named where they are: lists are owned and merged as a whole
-(fields.py, patch.py), anonymous requests are refused, controllers act at once.
+and the admission that matters here; it answers access reviews and gives out tokens. tests/conformance holds it to the
+real one. Deviations are named where they are: lists are owned and merged as a whole (fields.py, patch.py), controllers
+act at once. What a decoder says about a body that does not decode is not worded as in Go, and no body is repeated.
+`fieldValidation` is not read, of a nested object's fields none is unknown, Pods get few defaults, and managers of old
+edits are never put together as `ancient-changes`. A compaction also empties the watch cache, as a restart would; a
+version that is still to come is not waited for; a token outlives its ServiceAccount; Tables, subresources but for
+`token`, and deletions of a collection are not served.
 """
 
 import base64
@@ -18,6 +23,8 @@ from rotator.sandbox.apiserver.faults import Faults
 from rotator.sandbox.apiserver.handler import Handler, Hook
 from rotator.sandbox.apiserver.journal import Journal, Record
 from rotator.sandbox.apiserver.rbac import Rbac, Rule
+from rotator.sandbox.apiserver.reading import Reading
+from rotator.sandbox.apiserver.reviews import Reviews
 from rotator.sandbox.apiserver.route import Call
 from rotator.sandbox.apiserver.serving import Serving
 from rotator.sandbox.apiserver.status import StatusError
@@ -48,9 +55,10 @@ class ApiServer:
         self._authority = authority
         self._etcd = Etcd(history)
         verbs = Verbs(self._etcd, clock)
-        self._serving = Serving(self._etcd, verbs)
+        self._reading = Reading(self._etcd)
         self._rbac = Rbac()
-        self._handler = Handler(self._serving, self._rbac, clock)
+        reviews = Reviews(verbs, self._rbac, clock)
+        self._handler = Handler(Serving(self._reading, verbs), reviews, self._rbac, clock)
         self._server = Server(self._handler, tls=authority.context(LOOPBACK, "localhost") if authority else None)
         self.store = Store(self._etcd, verbs)
         for name in FIRST_NAMESPACES:
@@ -77,11 +85,11 @@ class ApiServer:
 
     def bookmark_every(self, seconds: float) -> None:
         """How often watches that begin from now on get a bookmark, if they want some."""
-        self._serving.bookmark_every = seconds
+        self._reading.bookmark_every = seconds
 
     def end_watches(self) -> None:
         """End every open watch cleanly, as a server does now and then."""
-        self._serving.generation += 1
+        self._reading.generation += 1
         self._etcd.wake()
 
     def add_user(self, name: str, rules: Iterable[Rule] | None = None) -> str:

@@ -28,7 +28,7 @@ def _check_namespace(etcd: Etcd, resource: Resource, obj: Object) -> None:
     if dig(home, "status", "phase") == "Terminating":
         problem = f"unable to create new content in namespace {namespace} because it is being terminated"
         cause = Cause("NamespaceTerminating", "metadata.namespace", f"namespace {namespace} is being terminated")
-        raise forbidden(resource, metadata(obj).get("name", ""), problem, [cause])
+        raise forbidden(resource, _name(obj), problem, [cause])
 
 
 def check_deletion(resource: Resource, name: str) -> None:
@@ -37,14 +37,20 @@ def check_deletion(resource: Resource, name: str) -> None:
         raise forbidden(resource, name, "this namespace may not be deleted")
 
 
+def _name(obj: Object) -> str:
+    """As admission knows it: a name is generated later."""
+    return metadata(obj).get("name") or metadata(obj).get("generateName") or ""
+
+
 def _pod(etcd: Etcd, pod: Object) -> Object:
     """The Pod with its ServiceAccount's name, and its pull secrets if the Pod names none itself."""
     spec = pod.get("spec") or {}
-    name, namespace = spec.get("serviceAccountName") or "default", metadata(pod)["namespace"]
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    namespace = metadata(pod)["namespace"]
     account = etcd.get(SERVICE_ACCOUNTS.name, key_of(namespace, name))
     if account is None:
         problem = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
-        raise forbidden(PODS, metadata(pod).get("name", ""), problem)
+        raise forbidden(PODS, _name(pod), problem)
     spec = spec | {"serviceAccountName": name, "serviceAccount": name}
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = account["imagePullSecrets"]
@@ -60,4 +66,4 @@ def _check_mountable(account: Object, spec: Object, pod: Object) -> None:
         if item.get("name") not in referenced:
             what = f'imagePullSecrets[{index}].name="{item.get("name")}" is not allowed because service account'
             problem = f"{what} {metadata(account)['name']} does not reference that imagePullSecret"
-            raise forbidden(PODS, metadata(pod).get("name", ""), problem)
+            raise forbidden(PODS, _name(pod), problem)

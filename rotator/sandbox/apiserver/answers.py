@@ -135,7 +135,10 @@ def of_text(status: int, text: str, headers: Mapping[str, str] | None = None) ->
 
 def of_error(error: StatusError) -> Response:
     """A failure."""
-    return of_object(error.code, error.status)
+    wait = error.status.get("details", {}).get("retryAfterSeconds")
+    response = of_object(error.code, error.status)
+    response.headers |= {"Retry-After": str(wait)} if wait else {}
+    return response
 
 
 def of_throttling(error: TooManyRequests) -> Response:

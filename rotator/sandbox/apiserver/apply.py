@@ -21,6 +21,8 @@ from rotator.sandbox.apiserver.fields import (
 from rotator.sandbox.apiserver.objects import Object, clone, dig, metadata, with_metadata
 from rotator.sandbox.apiserver.status import Cause, StatusError, apply_conflict
 
+BEFORE_FIRST_APPLY = "before-first-apply"
+
 
 def apply(live: Object, config: Object, manager: Manager, now: str, *, force: bool) -> Object:
     """The object after this manager applied `config`, with its owners. Raises a StatusError (409) for conflicts."""
@@ -33,14 +35,28 @@ def apply(live: Object, config: Object, manager: Manager, now: str, *, force: bo
     if not force:
         _refuse_conflicts(fields, difference, manager)
     settled = _settled(fields, difference, manager)
-    return _owned(merged, Owners(settled, {**owners.times, manager: now}))
+    times = {**owners.times, manager: now} if difference.written or difference.removed else owners.times
+    return _owned(merged, Owners(settled, times))
+
+
+def tracked(blank: Object, live: Object, api_version: str, now: str) -> Object:
+    """The live object as an apply finds it: what is there and was nobody's belongs to one manager of a fixed name."""
+    if decode(live).fields:
+        return live
+    return updated(blank, live, Manager(BEFORE_FIRST_APPLY, "Update", api_version), now)
 
 
 def updated(live: Object, new: Object, manager: Manager, now: str) -> Object:
-    """`new` with its owners after this manager wrote it over `live` (empty for a create) by any verb but apply."""
+    """`new` with its owners after this manager wrote it over `live` by any verb but apply; a create has a blank `live`.
+
+    Owners are kept from the create on or from the first apply on. Such is a ServiceAccount that began without a list:
+    nobody owns what is patched into it (managedfields/internal/skipnonapplied.go).
+    """
     owners = Owners() if _resets_owners(new) else decode(new)
     if not owners.fields and not _resets_owners(new):
         owners = decode(live)
+    if metadata(live).get("uid") and not owners.fields:
+        return _owned(new, owners)
     difference = compare(live, new)
     fields = _settled(owners.fields, difference, manager)
     mine = (fields.get(manager, frozenset()) | difference.written) - difference.removed
@@ -108,7 +124,7 @@ def _refuse_conflicts(fields: Mapping[Manager, Fields], difference: Comparison, 
         (owner, path)
         for owner in sorted(fields)
         if owner != manager
-        for path in sorted(fields[owner] & difference.written)
+        for path in sorted(fields[owner] & difference.written, key=_leaves_first)
     ]
     if conflicts:
         raise _conflict(conflicts)
@@ -125,6 +141,11 @@ def _conflict(conflicts: list[tuple[Manager, Path]]) -> StatusError:
         lines.append(f"conflicts with {owner}:")
         lines += [f"- {_dotted(path)}" for other, path in conflicts if other == owner]
     return apply_conflict(f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines), causes)
+
+
+def _leaves_first(path: Path) -> list[tuple[bool, str]]:
+    """The order of a set of paths: at each level what ends there, then what goes on (fieldpath/set.go)."""
+    return [(depth < len(path), name) for depth, name in enumerate(path, start=1)]
 
 
 def _dotted(path: Path) -> str:

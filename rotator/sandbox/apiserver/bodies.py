@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rotator.sandbox.apiserver import typed
-from rotator.sandbox.apiserver.objects import Object, key_of, metadata, with_metadata
+from rotator.sandbox.apiserver.objects import Object, dig, key_of, metadata, with_metadata
 from rotator.sandbox.apiserver.resources import NAMESPACES, PODS, Resource
 from rotator.sandbox.apiserver.status import bad_request, unexplained
 
@@ -33,20 +33,35 @@ def decoded(resource: Resource, body: Object) -> Object:
 
 
 def stated(resource: Resource, config: Object) -> Object:
-    """An apply configuration as an object of its kind."""
-    if config.get("apiVersion") != resource.api_version:
-        specified = f"Specified patch version: {config.get('apiVersion') or '/'}, expected: {resource.api_version}"
-        msg = f"Incorrect version specified in apply patch. {specified}"
+    """An apply configuration, as it is: an empty list is stated, too. Raises a StatusError (400, 500)."""
+    if (config.get("apiVersion"), config.get("kind")) != (resource.api_version, resource.kind):
+        version = config.get("apiVersion") or ""
+        version = version if not version or "/" in version else f"/{version}"
+        msg = f"invalid object type: {version or '/'}, Kind={config.get('kind') or ''}"
         raise bad_request(msg)
-    if (config.get("metadata") or {}).get("managedFields") is not None:
+    if dig(config, "metadata", "managedFields") is not None:
         msg = "metadata.managedFields must be nil"
         raise bad_request(msg)
-    try:
-        return typed.decoded(resource, config)
-    except ValueError as error:
+    if path := typed.undeclared(resource, config):
         # No API error in managedfields/internal/structuredmerge.go, so a 500 without a reason.
-        msg = f"failed to create typed patch object ({resource.api_version}, Kind={resource.kind}): {error}"
+        msg = f"failed to create typed patch object ({_named(resource, config)}): {path}: field not declared in schema"
+        raise unexplained(msg)
+    return config
+
+
+def converted(resource: Resource, config: Object, merged: Object) -> Object:
+    """What an apply of `config` made, as an object of its kind with defaults. Raises a StatusError (500)."""
+    try:
+        return typed.defaulted(resource, typed.decoded(resource, merged))
+    except ValueError as error:
+        what = f"unable to convert unstructured object to {resource.type}: error decoding from json: {error}"
+        msg = f"failed to convert new object ({_named(resource, config)}) to proper version: {what}"
         raise unexplained(msg) from error
+
+
+def _named(resource: Resource, config: Object) -> str:
+    namespace, name = dig(config, "metadata", "namespace"), dig(config, "metadata", "name")
+    return f"{namespace or ''}/{name or ''}; {resource.type}"
 
 
 def placed(place: Place, obj: Object) -> Object:
@@ -66,9 +81,9 @@ def placed(place: Place, obj: Object) -> Object:
 
 def carried(place: Place, live: Object, new: Object) -> Object:
     """The new object with what a client may leave out, and what it cannot change by this path."""
-    kept = {name: metadata(live)[name] for name in ("uid", "creationTimestamp") if not metadata(new).get(name)}
-    deleted = {name: metadata(live).get(name) for name in ("deletionTimestamp", "deletionGracePeriodSeconds")}
-    new = with_metadata(new, **kept, **deleted)
-    if place.resource in {NAMESPACES, PODS}:
-        return new | {"status": live["status"]}
-    return new
+    optional = ("uid", "deletionTimestamp", "deletionGracePeriodSeconds")
+    kept = {name: metadata(live).get(name) for name in optional if not metadata(new).get(name)}
+    new = with_metadata(new, creationTimestamp=metadata(live)["creationTimestamp"], **kept)
+    if place.resource is NAMESPACES:
+        return new | {"spec": live["spec"], "status": live["status"]}
+    return new | {"status": live["status"]} if place.resource is PODS else new

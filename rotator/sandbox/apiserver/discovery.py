@@ -3,6 +3,7 @@
 from rotator.sandbox.apiserver import answers
 from rotator.sandbox.apiserver.objects import Object
 from rotator.sandbox.apiserver.resources import GROUP_VERSIONS, RESOURCES
+from rotator.sandbox.apiserver.status import no_such_path
 from rotator.sandbox.server import Request, Response
 
 VERSION = {
@@ -17,18 +18,25 @@ VERSION = {
     "platform": "linux/amd64",
 }
 HEALTH = ("/healthz", "/livez", "/readyz")
-PUBLIC = (*HEALTH, "/version")  # open to everybody: ClusterRole system:public-info-viewer
 
 
 def answer(request: Request) -> Response:
-    """The answer for a path that is no resource's; for an unknown one the plain text of Go's http.NotFound."""
+    """The answer for a path that is no resource's; for an unknown one the plain text of Go's http.NotFound.
+
+    Below a known API group it is a Status instead. Raises a StatusError (404).
+    """
     path = request.path.rstrip("/")
     if path in HEALTH:
         return answers.of_text(200, "ok")
     document = _documents().get(path)
+    if document is None and path.startswith(tuple(f"{root}/" for root in _ROOTS)):
+        raise no_such_path()
     if document is None or request.method not in {"GET", "HEAD"}:
         return answers.of_text(404, "404 page not found\n")
     return answers.of_object(200, document)
+
+
+_ROOTS = tuple(f"/apis/{group}" if group else "/api" for group, _ in GROUP_VERSIONS)
 
 
 def _documents() -> dict[str, Object]:
@@ -40,6 +48,8 @@ def _documents() -> dict[str, Object]:
     for group, version in GROUP_VERSIONS:
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         documents[path] = _resource_list(group, version)
+    for served in _groups():
+        documents[f"/apis/{served['name']}"] = {"kind": "APIGroup", "apiVersion": "v1"} | served
     return documents
 
 
@@ -63,9 +73,9 @@ def _resource_list(group: str, version: str) -> Object:
                 "singularName": resource.kind.lower(),
                 "namespaced": resource.namespaced,
                 "kind": resource.kind,
-                "verbs": list(resource.verbs),
-                "shortNames": [resource.short] if resource.short else [],
+                "verbs": sorted(resource.verbs),
             }
+            | ({"shortNames": [resource.short]} if resource.short else {})
             for resource in RESOURCES
             if (resource.group, resource.version) == (group, version)
         ],

@@ -104,14 +104,21 @@ class Etcd:
                 table.events.clear()
                 table.compacted = self.version
 
+    def latest(self, resource: str) -> int:
+        """The version of the last write to any object of this resource."""
+        table = self._tables[resource]
+        return table.events[-1].version if table.events else table.compacted
+
     def named(self, resource: str, name: str) -> list[str]:
         """The keys of all objects of this name, in order: no scan."""
         with self.lock:
             return sorted(self._tables[resource].names.get(name, ()))
 
-    def count(self, resource: str, prefix: str, start: str) -> int:
-        """How many objects there are under `prefix` from key `start` on."""
+    def count(self, resource: str, prefix: str, start: str, at: int) -> int:
+        """How many objects there were under `prefix` from key `start` on, as of version `at`. Raises Compacted."""
         with self.lock:
+            if at != self.version:
+                return len(self.scan(resource, lambda _: True, prefix=prefix, start=start, at=at))
             keys = self._tables[resource].keys
             return bisect_left(keys, prefix + LAST) - bisect_left(keys, max(prefix, start))
 

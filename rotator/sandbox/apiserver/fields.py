@@ -1,12 +1,14 @@
 """Who owns which field: sets of paths, their comparison, and `metadata.managedFields`.
 
 A path is a tuple of names; a list is one leaf, so every list is owned as a whole. The real server knows lists with keys
-as well (containers, secrets of a ServiceAccount); `imagePullSecrets` of a ServiceAccount is such a whole there, too.
+as well (finalizers, ownerReferences, containers, secrets of a ServiceAccount); `imagePullSecrets` of a ServiceAccount
+is such a whole there, too.
 Sources: structured-merge-diff (typed/tofieldset.go, typed/compare.go, fieldpath/serialize.go) and apimachinery's
 pkg/util/managedfields.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,6 +34,10 @@ _UNOWNED = frozenset(
         )
     }
 )
+# The status has its own endpoint, which is not served here: the strategies reset it in every other write.
+_STATUS = "status"
+# Maps that are owned as a whole: `structType=atomic` of an ObjectReference (core/v1/types.go).
+_ATOMIC = frozenset({("involvedObject",), ("related",)})
 
 
 class Manager(NamedTuple):
@@ -43,12 +49,13 @@ class Manager(NamedTuple):
 
     def __str__(self) -> str:
         """As a conflict names it (managedfields/internal/conflict.go)."""
-        return f'"{self.name}" using {self.api_version}' if self.operation == "Update" else f'"{self.name}"'
+        quoted = json.dumps(self.name, ensure_ascii=False)
+        return f"{quoted} using {self.api_version}" if self.operation == "Update" else quoted
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The fields of each manager, and when it last took or gave up some (RFC 3339)."""
+    """The fields of each manager, and when it last changed the object (RFC 3339), if it ever did."""
 
     fields: Mapping[Manager, Fields] = field(default_factory=dict)
     times: Mapping[Manager, str] = field(default_factory=dict)
@@ -56,11 +63,15 @@ class Owners:
 
 def applied_fields(config: Object) -> Fields:
     """The fields that an apply configuration states: its leaves."""
-    return frozenset(_leaves(config, ())) - _UNOWNED
+    return _ownable(_leaves(config, ()))
+
+
+def _ownable(paths: Iterable[Path]) -> Fields:
+    return frozenset(path for path in paths if path not in _UNOWNED and path[:1] != (_STATUS,))
 
 
 def _leaves(value: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401  (any JSON value)
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and path not in _ATOMIC:
         for name, item in value.items():
             yield from _leaves(item, (*path, name))
     else:
@@ -70,7 +81,7 @@ def _leaves(value: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401  (any JSO
 def _nodes(value: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401  (any JSON value)
     """The value's own path and every path below."""
     yield path
-    if isinstance(value, dict):
+    if isinstance(value, dict) and path not in _ATOMIC:
         for name, item in value.items():
             yield from _nodes(item, (*path, name))
 
@@ -87,7 +98,7 @@ def compare(old: Object, new: Object) -> Comparison:
     written: set[Path] = set()
     removed: set[Path] = set()
     _compare(old, new, (), written, removed)
-    return Comparison(frozenset(written) - _UNOWNED, frozenset(removed) - _UNOWNED)
+    return Comparison(_ownable(written), _ownable(removed))
 
 
 def _compare(old: Object, new: Object, path: Path, written: set[Path], removed: set[Path]) -> None:
@@ -99,7 +110,7 @@ def _compare(old: Object, new: Object, path: Path, written: set[Path], removed: 
             removed.update(_nodes(old[name], here))
         elif name not in old:
             written.update(_nodes(new[name], here))
-        elif isinstance(old[name], dict) and isinstance(new[name], dict):
+        elif isinstance(old[name], dict) and isinstance(new[name], dict) and here not in _ATOMIC:
             _compare(old[name], new[name], here, written, removed)
         elif old[name] != new[name]:
             written.add(here)
@@ -120,18 +131,13 @@ def decode(obj: Object) -> Owners:
 def encode(owners: Owners) -> list[Object]:
     """The owners as `managedFields`: those who apply first, then by time and name (managedfields.go)."""
     order = sorted(owners.fields, key=lambda manager: (manager.operation, owners.times.get(manager, ""), manager.name))
-    return [
-        {
-            "manager": manager.name,
-            "operation": manager.operation,
-            "apiVersion": manager.api_version,
-            "time": owners.times.get(manager, ""),
-            "fieldsType": "FieldsV1",
-            "fieldsV1": _encoded(owners.fields[manager]),
-        }
-        for manager in order
-        if owners.fields[manager]
-    ]
+    return [_entry(manager, owners) for manager in order if owners.fields[manager]]
+
+
+def _entry(manager: Manager, owners: Owners) -> Object:
+    who = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
+    when = {"time": owners.times[manager]} if manager in owners.times else {}
+    return who | when | {"fieldsType": "FieldsV1", "fieldsV1": _encoded(owners.fields[manager])}
 
 
 def _decoded(tree: Object, path: Path) -> Iterator[Path]:

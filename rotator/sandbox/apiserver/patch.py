@@ -3,12 +3,13 @@
 from typing import Any
 
 from rotator.sandbox.apiserver.objects import Object, clone
-from rotator.sandbox.apiserver.status import bad_request, patch_refused
+from rotator.sandbox.apiserver.status import bad_request, patch_refused, patch_too_long
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+MAX_OPERATIONS = 10_000  # apiserver, handlers/patch.go
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 
@@ -25,8 +26,10 @@ def patched(obj: Object, media_type: str, patch: Any) -> Object:  # noqa: ANN401
 
 def _json_patched(obj: Object, patch: Any) -> Object:  # noqa: ANN401  (any JSON value)
     if not isinstance(patch, list) or not all(isinstance(step, dict) for step in patch):
-        msg = "json: cannot unmarshal into a JSON Patch"
+        msg = "error decoding patch: json: cannot unmarshal into a JSON Patch"
         raise bad_request(msg)
+    if len(patch) > MAX_OPERATIONS:
+        raise patch_too_long(MAX_OPERATIONS, len(patch))
     root = {"": clone(obj)}  # so that the whole document, path "", has a parent as well
     for step in patch:
         _take(root, step)
@@ -45,11 +48,13 @@ def _take(root: Object, step: Object) -> None:
                 if _found(parent, name) != step.get("value"):
                     raise patch_refused()
             case "add":
-                _add(parent, name, clone(step["value"]))
+                _add(parent, name, clone(step.get("value")))
             case "remove":
                 del parent[_place(parent, name)]
-            case "replace":
-                parent[_place(parent, name)] = clone(step["value"])
+            case "replace" if isinstance(parent, list):
+                parent[_place(parent, name)] = clone(step.get("value"))
+            case "replace":  # the Go library does not mind an absent name (evanphx/json-patch, partialDoc.get)
+                parent[name] = clone(step.get("value"))
             case "copy":
                 _add(parent, name, clone(_read(*_parent(root, step["from"]))))
             case "move":
@@ -65,6 +70,8 @@ def _take(root: Object, step: Object) -> None:
 
 def _parent(root: Object, pointer: str) -> tuple[Any, str]:
     names = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")]
+    if names[0]:
+        raise KeyError(pointer)
     parent: Any = root
     for name in names[:-1]:
         parent = parent[_place(parent, name)]
@@ -74,10 +81,7 @@ def _parent(root: Object, pointer: str) -> tuple[Any, str]:
 def _place(parent: Any, name: str) -> Any:  # noqa: ANN401  (a dict's key or a list's index)
     """Where `name` stands in its parent. Raises KeyError or IndexError where it does not."""
     if isinstance(parent, list):
-        index = int(name)
-        if not 0 <= index < len(parent):
-            raise IndexError(name)
-        return index
+        return _index(name, len(parent))
     if name not in parent:
         raise KeyError(name)
     return name
@@ -99,10 +103,16 @@ def _add(parent: Any, name: str, value: Any) -> None:  # noqa: ANN401  (any JSON
     if not isinstance(parent, list):
         parent[name] = value
         return
-    index = len(parent) if name == "-" else int(name)
-    if not 0 <= index <= len(parent):
+    places = len(parent) + 1
+    parent.insert(len(parent) if name == "-" else _index(name, places), value)
+
+
+def _index(name: str, places: int) -> int:
+    """The index of one of so many places; a negative one counts from the end, as the Go library has it."""
+    index = int(name)
+    if not -places <= index < places:
         raise IndexError(name)
-    parent.insert(index, value)
+    return index % places
 
 
 def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401  (any JSON value)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from rotator.sandbox.apiserver.bodies import Place
 from rotator.sandbox.apiserver.objects import Object, metadata
-from rotator.sandbox.apiserver.status import conflict, unversioned
+from rotator.sandbox.apiserver.resources import NAMESPACES
+from rotator.sandbox.apiserver.status import conflict, conflict_of_kind, unexplained, unversioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +19,20 @@ class Preconditions:
 def check_version(place: Place, live: Object, new: Object) -> None:
     """The resourceVersion of an update is optional for most kinds. Raises a StatusError (409, 422)."""
     version = metadata(new).get("resourceVersion")
+    version = None if version == "0" else version
     if not version and not place.resource.unconditional_update:
         raise unversioned(place.resource, place.name)
+    if version and not version.isdecimal():
+        # strconv's error is no API error, so it is a 500 without a reason.
+        msg = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+        raise unexplained(msg)
     if version and version != metadata(live)["resourceVersion"]:
         raise conflict(place.resource, place.name)
 
 
 def check_uid(place: Place, live: Object, new: Object) -> None:
     """A PUT's uid is a precondition of the storage; a PATCH's is an immutable field (validation)."""
-    wanted, there = metadata(new).get("uid"), metadata(live)["uid"]
+    wanted, there = metadata(new).get("uid"), metadata(live).get("uid", "")
     if wanted and wanted != there:
         problem = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {there}"
         key = f"/registry/{place.resource.name}/{place.key}"
@@ -42,12 +48,17 @@ def check_absent_uid(place: Place, new: Object) -> None:
 
 
 def check_deletable(place: Place, live: Object, preconditions: Preconditions) -> None:
-    """apiserver/pkg/registry/rest/delete.go."""
-    uid, version = metadata(live)["uid"], metadata(live)["resourceVersion"]
-    if preconditions.uid and preconditions.uid != uid:
-        problem = f"the UID in the precondition ({preconditions.uid}) does not match the UID in record ({uid}). "
-        raise conflict(place.resource, place.name, problem + "The object might have been deleted and then recreated")
-    if preconditions.resource_version and preconditions.resource_version != version:
-        problem = f"the ResourceVersion in the precondition ({preconditions.resource_version}) does not match the "
-        problem += f"ResourceVersion in record ({version}). The object might have been modified"
-        raise conflict(place.resource, place.name, problem)
+    """Raises a StatusError (409). Only namespaces word it differently: their storage checks for itself."""
+    checks = (
+        ("UID", preconditions.uid, metadata(live)["uid"], "deleted and then recreated"),
+        ("ResourceVersion", preconditions.resource_version, metadata(live)["resourceVersion"], "modified"),
+    )
+    for what, wanted, there, guess in checks:
+        if not wanted or wanted == there:
+            continue
+        if place.resource is NAMESPACES:  # apiserver/pkg/storage/interfaces.go
+            problem = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}"
+            raise conflict(place.resource, place.name, problem)
+        # apiserver/pkg/registry/rest/delete.go
+        problem = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({there}). "
+        raise conflict_of_kind(place.resource, place.name, f"{problem}The object might have been {guess}")

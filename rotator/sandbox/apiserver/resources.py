@@ -1,6 +1,6 @@
 """The resources that are served, as a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "update", "patch", "delete")
@@ -37,6 +37,16 @@ class Resource:
     def qualified(self) -> str:
         """As in messages."""
         return f"{self.name}.{self.group}" if self.group else self.name
+
+    @property
+    def qualified_kind(self) -> str:
+        """As in messages that know the kind."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
+    def type(self) -> str:
+        """As Go prints a GroupVersionKind."""
+        return f"{self.group}/{self.version}, Kind={self.kind}"
 
     @property
     def selectable_fields(self) -> tuple[str, ...]:
@@ -90,7 +100,18 @@ EVENTS = Resource(
         "reportingComponent",
         "reportingInstance",
     ),
-    ("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "reason", "type"),
+    (
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "type",
+    ),
     create_on_update=True,
 )
 LEASES = Resource(
@@ -104,7 +125,25 @@ LEASES = Resource(
     unconditional_update=False,
 )
 
-RESOURCES = (NAMESPACES, SECRETS, SERVICE_ACCOUNTS, PODS, EVENTS, LEASES)
+ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io",
+    "v1",
+    "selfsubjectaccessreviews",
+    "SelfSubjectAccessReview",
+    "",
+    ("spec",),
+    namespaced=False,
+    verbs=("create",),
+)
+RULES_REVIEWS = replace(ACCESS_REVIEWS, name="selfsubjectrulesreviews", kind="SelfSubjectRulesReview")
+IDENTITY_REVIEWS = replace(
+    ACCESS_REVIEWS, group="authentication.k8s.io", name="selfsubjectreviews", kind="SelfSubjectReview", fields=()
+)
+TOKEN_REQUESTS = replace(IDENTITY_REVIEWS, name="serviceaccounts/token", kind="TokenRequest", fields=("spec",))
+
+STORED = (NAMESPACES, SECRETS, SERVICE_ACCOUNTS, PODS, EVENTS, LEASES)
+RESOURCES = (*STORED, ACCESS_REVIEWS, RULES_REVIEWS, IDENTITY_REVIEWS)
+SUBRESOURCES = {(SERVICE_ACCOUNTS.name, "token")}
 BY_NAME = {resource.name: resource for resource in RESOURCES}
 GROUP_VERSIONS = tuple(dict.fromkeys((resource.group, resource.version) for resource in RESOURCES))
 

@@ -54,6 +54,12 @@ def forbidden_field(field: str, problem: str) -> Cause:
     return Cause("FieldValueForbidden", field, f"Forbidden: {problem}")
 
 
+def unsupported_value(field: str, value: str, supported: Sequence[str]) -> Cause:
+    """A value that is none of a few."""
+    names = ", ".join(f'"{name}"' for name in supported)
+    return Cause("FieldValueNotSupported", field, f'Unsupported value: "{value}": supported values: {names}')
+
+
 def too_long(field: str, limit: int) -> Cause:
     """More bytes than allowed."""
     return Cause("FieldValueTooLong", field, f"Too long: may not be more than {limit} bytes")
@@ -80,15 +86,22 @@ def no_such_method() -> StatusError:
     return StatusError(405, "MethodNotAllowed", message, {})
 
 
-def already_exists(resource: Resource, name: str) -> StatusError:
-    """409 for a create."""
-    return StatusError(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _details(resource, name))
+def already_exists(resource: Resource, name: str, *, deleting: bool = False) -> StatusError:
+    """409 for a create, also while the object is being deleted."""
+    message = "object is being deleted: " * deleting + f'{resource.qualified} "{name}" already exists'
+    return StatusError(409, "AlreadyExists", message, _details(resource, name))
 
 
 def conflict(resource: Resource, name: str, problem: str = OPTIMISTIC_LOCK) -> StatusError:
     """409 for a precondition that does not hold."""
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {problem}'
     return StatusError(409, "Conflict", message, _details(resource, name))
+
+
+def conflict_of_kind(resource: Resource, name: str, problem: str) -> StatusError:
+    """409 for a delete, which names the kind."""
+    message = f'Operation cannot be fulfilled on {resource.qualified_kind} "{name}": {problem}'
+    return StatusError(409, "Conflict", message, _details(resource, name, resource.kind))
 
 
 def forbidden(resource: Resource, name: str, problem: str, causes: Sequence[Cause] = ()) -> StatusError:
@@ -100,10 +113,8 @@ def forbidden(resource: Resource, name: str, problem: str, causes: Sequence[Caus
 
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> StatusError:
     """422 for an object that does not validate."""
-    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    return StatusError(
-        422, "Invalid", _invalid(kind, name, causes), _details(resource, name, resource.kind) | _causes(causes)
-    )
+    message = _invalid(resource.qualified_kind, name, causes)
+    return StatusError(422, "Invalid", message, _details(resource, name, resource.kind) | _causes(causes))
 
 
 def unversioned(resource: Resource, name: str) -> StatusError:
@@ -126,6 +137,17 @@ def invalid_patch(problem: str) -> StatusError:
     return StatusError(422, "Invalid", _invalid("", "", [cause]), _causes([cause]))
 
 
+def unsupported_patch() -> StatusError:
+    """415 for a patch of an unknown type."""
+    return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def patch_too_long(limit: int, count: int) -> StatusError:
+    """413 for a JSON Patch."""
+    message = f"The allowed maximum operations in a JSON patch is {limit}, got {count}"
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
+
+
 def patch_refused() -> StatusError:
     """422 for a JSON Patch that does not apply (apiserver, handlers/patch.go: the reason why is not told)."""
     return StatusError(422, "Invalid", "the server rejected our request due to an error in our request", {})
@@ -139,6 +161,13 @@ def bad_request(message: str) -> StatusError:
 def expired(message: str) -> StatusError:
     """410: the version or the continue token is older than the history."""
     return StatusError(410, "Expired", message)
+
+
+def version_too_large(version: int, current: int) -> StatusError:
+    """504: the version is still to come (apiserver/pkg/storage/errors.go)."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    message = f"Timeout: Too large resource version: {version}, current: {current}"
+    return StatusError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 
 
 def internal(message: str) -> StatusError:

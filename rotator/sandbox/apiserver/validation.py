@@ -16,6 +16,8 @@ MAX_SECRET_BYTES = 1024 * 1024
 MAX_ANNOTATION_BYTES = 256 * 1024
 MAX_LABEL = 63
 MAX_NAME = 253
+MAX_FIELD_MANAGER = 128
+MAX_EVENT_MESSAGE = 1024
 
 _LABEL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL_NAME.pattern}(\.{_LABEL_NAME.pattern})*")
@@ -58,6 +60,16 @@ def created(resource: Resource, obj: Object) -> list[Cause]:
     return [*_metadata(resource, obj), *_content(resource, obj)]
 
 
+def field_manager(name: str) -> list[Cause]:
+    """apimachinery, meta/v1/validation: ValidateFieldManager."""
+    causes = [too_long("fieldManager", MAX_FIELD_MANAGER)] if len(name) > MAX_FIELD_MANAGER else []
+    for index, character in enumerate(name):
+        if not character.isprintable():
+            problem = f"invalid character U+{ord(character):04X} (at position {index})"
+            causes.append(invalid_value("fieldManager", json.dumps(name), problem))
+    return causes
+
+
 def changed(resource: Resource, old: Object, new: Object) -> list[Cause]:
     """What is wrong with an object in place of the old one."""
     causes = [*_kept(old, new), *_metadata(resource, new)]
@@ -91,14 +103,15 @@ def _name(resource: Resource, name: str) -> Iterator[Cause]:
         yield required("metadata.name", "name or generateName is required")
     elif resource is NAMESPACES:
         if not _LABEL_NAME.fullmatch(name):
-            yield invalid_value("metadata.name", json.dumps(name), _LABEL_NAME_PROBLEM)
+            problem = "must not contain dots" if _SUBDOMAIN.fullmatch(name) else _LABEL_NAME_PROBLEM
+            yield invalid_value("metadata.name", json.dumps(name), problem)
         if len(name) > MAX_LABEL:
-            yield invalid_value("metadata.name", json.dumps(name), f"must be no more than {MAX_LABEL} bytes")
+            yield invalid_value("metadata.name", json.dumps(name), f"must be no more than {MAX_LABEL} characters")
     else:
         if not _SUBDOMAIN.fullmatch(name):
             yield invalid_value("metadata.name", json.dumps(name), _SUBDOMAIN_PROBLEM)
         if len(name) > MAX_NAME:
-            yield invalid_value("metadata.name", json.dumps(name), f"must be no more than {MAX_NAME} bytes")
+            yield invalid_value("metadata.name", json.dumps(name), f"must be no more than {MAX_NAME} characters")
 
 
 def _qualified(key: str, field: str) -> Iterator[Cause]:
@@ -173,8 +186,25 @@ def _lease(obj: Object) -> Iterator[Cause]:
 
 
 def _event(obj: Object) -> Iterator[Cause]:
-    """core/validation/events.go: an event about something without a namespace belongs into `default`."""
+    """core/validation/events.go: an event about something without a namespace belongs into `default`.
+
+    More is asked of one that has an eventTime, which marks it as one of the newer kind.
+    """
     about = dig(obj, "involvedObject", "namespace") or ""
     home = metadata(obj).get("namespace")
     if about != home and (about or home not in {"default", "kube-system"}):
         yield invalid_value("involvedObject.namespace", json.dumps(about), "does not match event.namespace")
+    if obj.get("eventTime"):
+        yield from _newer_event(obj)
+
+
+def _newer_event(obj: Object) -> Iterator[Cause]:
+    component = obj["reportingComponent"]
+    if not component:
+        yield required("reportingComponent")
+    yield from _qualified(component, "reportingComponent")
+    for name in ("reportingInstance", "action", "reason"):
+        if not obj.get(name):
+            yield required(name)
+    if len(obj.get("message") or "") > MAX_EVENT_MESSAGE:
+        yield invalid_value("message", '""', f"can have at most {MAX_EVENT_MESSAGE} characters")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from rotator.sandbox.apiserver import apply, typed, validation
 from rotator.sandbox.apiserver.admission import admitted, check_deletion
-from rotator.sandbox.apiserver.bodies import Place, carried, decoded, placed, stated
+from rotator.sandbox.apiserver.bodies import Place, carried, converted, decoded, placed, stated
 from rotator.sandbox.apiserver.etcd import Etcd
 from rotator.sandbox.apiserver.fields import Manager
 from rotator.sandbox.apiserver.objects import Object, dig, key_of, metadata, with_metadata
@@ -22,11 +22,10 @@ from rotator.sandbox.apiserver.preconditions import (
     check_uid,
     check_version,
 )
-from rotator.sandbox.apiserver.resources import NAMESPACES, RESOURCES, SERVICE_ACCOUNTS, Resource
+from rotator.sandbox.apiserver.resources import NAMESPACES, SERVICE_ACCOUNTS, STORED, Resource
 from rotator.sandbox.apiserver.status import (
     Cause,
     already_exists,
-    conflict,
     invalid,
     invalid_patch,
     not_found,
@@ -34,10 +33,6 @@ from rotator.sandbox.apiserver.status import (
 )
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery, util/rand: no vowels, no look-alikes
-_STILL_REMOVING = (
-    "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will "
-    "automatically be purged by the system."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ class Verbs:
             msg = "resourceVersion should not be set on objects to be created"
             raise unexplained(msg)
         with self._etcd.lock:
-            return self._create(place, self._owned({}, obj, place, write), write)
+            return self._create(place, self._owned(typed.blank(place.resource), obj, place, write), write)
 
     def update(self, place: Place, body: Object, write: Write) -> tuple[Object, bool]:
         """PUT; true if it created the object."""
@@ -85,7 +80,8 @@ class Verbs:
         with self._etcd.lock:
             live = self._etcd.get(place.resource.name, place.key)
             if live is None and place.resource.create_on_update:
-                return self._create(place, self._owned({}, new, place, write), write), True
+                check_uid(place, {}, new)
+                return self._create(place, self._owned(typed.blank(place.resource), new, place, write), write), True
             live = self.get(place)
             check_uid(place, live, new)
             return self._replace(place, live, new, write), False
@@ -106,8 +102,10 @@ class Verbs:
         manager = Manager(write.manager, "Apply", place.resource.api_version)
         with self._etcd.lock:
             live = self._etcd.get(place.resource.name, place.key)
-            merged = apply.apply(live or {"metadata": {}}, config, manager, self._now(), force=write.force)
-            new = typed.defaulted(place.resource, typed.omitted(merged))
+            blank = typed.blank(place.resource)
+            found = apply.tracked(blank, live, manager.api_version, self._now()) if live else blank
+            merged = apply.apply(found, config, manager, self._now(), force=write.force)
+            new = converted(place.resource, config, merged)
             if live is not None:
                 return self._store(place, live, carried(place, live, placed(place, new)), write), False
             check_absent_uid(place, new)
@@ -130,7 +128,7 @@ class Verbs:
     def finish_namespace(self, name: str) -> None:
         """Remove a namespace and all that is in it, as the namespace controller does in the end."""
         with self._etcd.lock:
-            for resource in RESOURCES:
+            for resource in STORED:
                 if resource.namespaced:
                     for key, _ in self._etcd.scan(resource.name, lambda _: True, prefix=f"{name}/"):
                         self._etcd.delete(resource.name, key)
@@ -144,13 +142,13 @@ class Verbs:
         return apply.updated(live, new, manager, self._now())
 
     def _create(self, place: Place, obj: Object, write: Write) -> Object:
-        obj = admitted(self._etcd, place.resource, self._identified(obj))
+        obj = self._identified(place.resource, admitted(self._etcd, place.resource, obj))
         _refuse(place.resource, obj, validation.created(place.resource, obj))
         write.authorize_create()
         name = metadata(obj)["name"]
         key = key_of(place.namespace, name)
-        if self._etcd.get(place.resource.name, key) is not None:
-            raise already_exists(place.resource, name)
+        if live := self._etcd.get(place.resource.name, key):
+            raise already_exists(place.resource, name, deleting="deletionTimestamp" in metadata(live))
         if write.dry_run:
             return obj
         stored = self._etcd.put(place.resource.name, key, obj)
@@ -158,8 +156,10 @@ class Verbs:
             self._add_default_account(name)
         return stored
 
-    def _identified(self, obj: Object) -> Object:
+    def _identified(self, resource: Resource, obj: Object) -> Object:
         """With what only the server gives: uid, creationTimestamp and, where asked for, a generated name."""
+        if resource is NAMESPACES:
+            obj = obj | {"spec": {"finalizers": ["kubernetes"]}}
         prefix = metadata(obj).get("generateName")
         if prefix and not metadata(obj).get("name"):
             suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
@@ -197,7 +197,7 @@ class Verbs:
 
     def _terminate(self, place: Place, live: Object) -> Object:
         if metadata(live).get("deletionTimestamp"):
-            raise conflict(place.resource, place.name, _STILL_REMOVING)
+            return live
         marked = with_metadata(live, deletionTimestamp=self._now()) | {"status": {"phase": "Terminating"}}
         stored = self._etcd.put(place.resource.name, place.key, marked)
         if not self.hold_terminating:

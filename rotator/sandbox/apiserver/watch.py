@@ -16,7 +16,8 @@ from rotator.sandbox.apiserver.selector import Selection
 from rotator.sandbox.apiserver.status import expired
 
 GLANCE = 0.5  # seconds between looks whether the client is still there
-LAST_BOOKMARK = 10.0  # seconds before the end, as seen on a real server
+LAST_BOOKMARK = 2.0  # seconds before the end (cacher.go, nextBookmarkTime)
+INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 Notice = tuple[str, Object]
 """ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and the object."""
@@ -50,41 +51,49 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long, in seconds of the monotonic clock, and whether with bookmarks. `wanted` turns false to end it."""
+    """How long, in seconds of the monotonic clock, and whether with bookmarks. `wanted` turns false to end it.
+
+    `initial`: whether with what there is now, and a bookmark after that (sendInitialEvents); None: as `stream` says.
+    """
 
     seconds: float
     bookmark_every: float | None
     wanted: Callable[[], bool]
+    initial: bool | None = None
 
 
 def stream(etcd: Etcd, scope: Scope, version: int, terms: Terms) -> Iterator[Notice]:
     """The notices after `version`; for 0 what there is now comes first, as ADDED."""
     current: list[tuple[str, Object]] = []
     with etcd.lock:
-        if not version:
-            current = etcd.scan(scope.resource.name, scope.sees)
+        if terms.initial or (not version and terms.initial is None):
+            version, current = 0, etcd.scan(scope.resource.name, scope.sees)
+        begun = version or etcd.version
         try:
-            feed = etcd.follow(scope.resource.name, version or etcd.version)
+            feed = etcd.follow(scope.resource.name, begun)
         except Compacted as compacted:
             # After authorisation every failure of a watch is an ERROR event in a 200 answer (newErrWatcher).
             yield "ERROR", expired(f"too old resource version: {version} ({compacted.oldest})").status
             return
     try:
         yield from (("ADDED", obj) for _, obj in current)
-        yield from _follow(etcd, scope, feed, terms)
+        if terms.initial and terms.bookmark_every is not None:
+            yield "BOOKMARK", with_metadata(_bookmark(scope.resource, begun), annotations=INITIAL_EVENTS_END)
+        yield from _follow(etcd, scope, feed, terms, begun)
     finally:
         etcd.leave(scope.resource.name, feed)
 
 
-def _follow(etcd: Etcd, scope: Scope, feed: Feed, terms: Terms) -> Iterator[Notice]:
+def _follow(etcd: Etcd, scope: Scope, feed: Feed, terms: Terms, begun: int) -> Iterator[Notice]:
     end = time.monotonic() + terms.seconds
     bookmark = _next_bookmark(end, terms)
     while terms.wanted() and (now := time.monotonic()) < end:
         try:
             event = feed.get(timeout=max(0.0, min(GLANCE, bookmark - now, end - now)))
         except Empty:
-            if time.monotonic() >= bookmark and (version := _quiet_version(etcd, feed)):
-                yield "BOOKMARK", _bookmark(scope.resource, version)
+            if time.monotonic() >= bookmark and (version := _quiet_version(etcd, scope.resource, feed)):
+                if version > begun:  # otherwise the watcher would learn nothing
+                    yield "BOOKMARK", _bookmark(scope.resource, version)
                 bookmark = _next_bookmark(end, terms)
             continue
         if event is not None and (notice := scope.notice(event)):
@@ -101,10 +110,13 @@ def _next_bookmark(end: float, terms: Terms) -> float:
     return min(regular, last) if last > now else regular
 
 
-def _quiet_version(etcd: Etcd, feed: Feed) -> int:
-    """The version up to which the watcher has seen everything; 0 if an event came in the meantime."""
+def _quiet_version(etcd: Etcd, resource: Resource, feed: Feed) -> int:
+    """The version up to which the watcher has seen everything; 0 if an event came in the meantime.
+
+    The cache of one resource knows only of its own writes.
+    """
     with etcd.lock:
-        return etcd.version if feed.empty() else 0
+        return etcd.latest(resource.name) if feed.empty() else 0
 
 
 def _bookmark(resource: Resource, version: int) -> Object:
