@@ -7,6 +7,7 @@ used.
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from typing import Concatenate, ParamSpec, TextIO
 import click
 from rich.console import Console
 
-from rotator import __version__, logs, screens
+from rotator import __version__, logs, rbac, screens
 from rotator import config as configuration
 from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
@@ -90,18 +91,19 @@ class Options:
     log_format: str
 
 
+_config = click.option(
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(path_type=Path, readable=False),  # whether it can be read is answered with a remedy
+    default=Path("/etc/rotator/config.yaml"),
+    envvar="ROTATOR_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The configuration file.",
+)
 _OPTIONS = (
-    click.option(
-        "--config",
-        "-c",
-        "config_file",
-        type=click.Path(path_type=Path, readable=False),  # whether it can be read is answered with a remedy
-        default=Path("/etc/rotator/config.yaml"),
-        envvar="ROTATOR_CONFIG",
-        show_default=True,
-        show_envvar=True,
-        help="The configuration file.",
-    ),
+    _config,
     click.option(
         "--kubeconfig",
         type=click.Path(path_type=Path, readable=False),
@@ -125,6 +127,22 @@ _OPTIONS = (
         help="auto: console on a terminal, else JSON.",
     ),
 )
+
+
+class _Name(click.ParamType[str]):
+    """The name of an object of the cluster: a DNS label, or with `dots` several."""
+
+    name = "name"
+
+    def __init__(self, *, dots: bool = True) -> None:
+        label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+        self._form = re.compile(rf"(?=.{{1,253}}$){label}(?:\.{label})*" if dots else label)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself."""
+        if not self._form.fullmatch(value):
+            self.fail("a cluster has no such names; write a-z, 0-9 and -, as in rotator", param, ctx)
+        return value
 
 
 def _with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
@@ -188,6 +206,18 @@ def schema() -> None:
     """Print the JSON Schema of the configuration."""
     with _output_named():
         click.echo(json.dumps(configuration.schema(), indent=2))
+
+
+@cli.command("rbac")
+@_config
+@click.option("--namespace", type=_Name(dots=False), default="rotator", show_default=True, help="Where rotator runs.")
+@click.option("--service-account", type=_Name(), default="rotator", show_default=True, help="Its ServiceAccount there.")
+@click.option("--name", type=_Name(), default="rotator", show_default=True, help="Of the roles and their bindings.")
+def print_rbac(config_file: Path, namespace: str, service_account: str, name: str) -> None:
+    """Print the smallest roles for the configuration, for `kubectl apply -f -`."""
+    config = configuration.load(config_file)
+    with _output_named():
+        click.echo(rbac.text(rbac.manifests(config, rbac.Subject(namespace, service_account, name))), nl=False)
 
 
 @cli.command()

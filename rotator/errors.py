@@ -22,6 +22,7 @@ RotatorError                     exit code 1
 └── ClusterError                 the API server's answer to one request
     ├── ClusterUnusable          exit code 3: no kubeconfig, no connection, no authentication
     ├── Forbidden                403; the hint names the rule to add
+    │   └── NamespaceTerminating nothing can be created in a namespace that is being deleted; no rule helps
     ├── NotFound                 404
     ├── Conflict                 409: changed since it was read, or another field manager owns it
     ├── Invalid                  422: a failed precondition or an immutable field
@@ -185,6 +186,10 @@ class ClusterUnusable(ClusterError):
 
 class Forbidden(ClusterError):
     """403: RBAC or admission says no. The hint names the rule to add."""
+
+
+class NamespaceTerminating(Forbidden):
+    """403: the namespace is being deleted, and nothing can be created in it any more. No rule helps."""
 
 
 class NotFound(ClusterError):

@@ -110,7 +110,7 @@ def _foreign(case: _Case) -> Finding | None:
         return None
     return (
         State.FOREIGN,
-        "somebody else made it; set adopt: true on the pull secret, give that another name, or delete this Secret",
+        "somebody else made or replaced it; set adopt: true on the pull secret, rename that, or delete this Secret",
     )
 
 
@@ -228,7 +228,7 @@ def _reference(pull_secret: PullSecret, account: ServiceAccountRecord, secret: C
 
 def _missing_namespaces(pull_secret: PullSecret, snapshot: Snapshot) -> Iterator[Change]:
     unread = _Unread(snapshot.gaps)
-    for name in selection.literals(pull_secret.namespaces.names):
+    for name in selection.named(pull_secret.namespaces):
         expected = snapshot.only is None or name == snapshot.only
         if expected and name not in snapshot.namespaces and not unread.has(Kind.NAMESPACE, name, name):
             subject = Subject(Kind.NAMESPACE, name, name)

@@ -27,12 +27,17 @@ def literals(names: Iterable[str]) -> tuple[str, ...]:
 
 def is_listed(namespaces: Namespaces) -> bool:
     """Whether each namespace is named, so that a Role in each suffices and nothing cluster-wide is read."""
-    return namespaces.labels is None and all(map(is_literal, namespaces.names))
+    return all(map(is_literal, namespaces.names))
+
+
+def named(namespaces: Namespaces) -> tuple[str, ...]:
+    """The namespaces that are meant by their own name."""
+    return tuple(name for name in literals(namespaces.names) if not _matches(namespaces.exclude, name))
 
 
 def is_named(accounts: ServiceAccounts) -> bool:
     """Whether each ServiceAccount is named, so that no other needs to be read."""
-    return accounts.labels is None and all(map(is_literal, accounts.names))
+    return bool(accounts.names) and all(map(is_literal, accounts.names))
 
 
 def covers(namespaces: Namespaces, record: NamespaceRecord) -> bool:

@@ -32,13 +32,31 @@ def test_a_namespace_is_covered_by_name_less_the_excluded_and_narrowed_by_labels
 
 @pytest.mark.parametrize(
     ("names", "labels", "listed"),
-    [(("a", "b"), None, True), (("a", "b*"), None, False), (("a",), "x=y", False), (("*",), None, False)],
+    [(("a", "b"), None, True), (("a", "b*"), None, False), (("a",), "x=y", True), (("*",), "x=y", False)],
 )
 def test_only_literal_names_make_a_list_that_a_role_per_namespace_serves(
     names: tuple[str, ...], labels: str | None, listed: bool
 ) -> None:
-    """With a glob or a selector the namespaces must be listed; without them nothing cluster-wide is read."""
+    """With a glob the namespaces must be listed; without one nothing cluster-wide is read, labels or not."""
     assert selection.is_listed(Namespaces.model_construct(names=names, exclude=(), labels=labels)) is listed
+
+
+def test_the_named_namespaces_are_those_that_nothing_excludes() -> None:
+    """Patterns name none, and who is excluded by name or pattern is not meant."""
+    namespaces = Namespaces.model_construct(names=("a", "b", "c-1", "d-*"), exclude=("b", "c-*"), labels=None)
+    assert selection.named(namespaces) == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "named"),
+    [(("a", "b"), None, True), (("a",), "x=y", True), (("a", "b*"), None, False), ((), "x=y", False)],
+)
+def test_service_accounts_with_literal_names_are_read_by_name(
+    names: tuple[str, ...], labels: str | None, named: bool
+) -> None:
+    """A selector then only narrows what was read: no other ServiceAccount needs to be."""
+    accounts = ServiceAccounts.model_construct(names=names, labels=labels, mode="ensure")
+    assert selection.is_named(accounts) is named
 
 
 @pytest.mark.parametrize(

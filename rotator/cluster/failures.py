@@ -21,6 +21,7 @@ from rotator.errors import (
     Conflict,
     Forbidden,
     Invalid,
+    NamespaceTerminating,
     NotFound,
     ServerFailed,
     Throttled,
@@ -118,7 +119,7 @@ def _forbidden(request: Request, words: answers.Status) -> ClusterError:
     if '"system:anonymous"' in words.message:
         return _unknown("the API server takes us for an anonymous user", HTTPStatus.FORBIDDEN)
     if any(cause.reason == "NamespaceTerminating" for cause in words.causes):
-        return Forbidden(f"{request}: the namespace is being deleted", status=HTTPStatus.FORBIDDEN)
+        return NamespaceTerminating(f"{request}: the namespace is being deleted", status=HTTPStatus.FORBIDDEN)
     if " cannot " in words.message and not _WEBHOOK.search(words.message):
         return Forbidden(f"{request}: forbidden", hint=f"grant {request.rule}", status=HTTPStatus.FORBIDDEN)
     hint = f"an admission rule refuses it; if RBAC does, grant {request.rule}"

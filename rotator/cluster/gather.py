@@ -47,14 +47,11 @@ class _Reading:
         if self._only is not None:
             self._read_namespaces_by_name([self._only])
         elif all(selection.is_listed(pull_secret.namespaces) for pull_secret in self._config.pull_secrets):
-            self._read_namespaces_by_name(
-                name for pull_secret in self._config.pull_secrets for name in pull_secret.namespaces.names
-            )
+            self._read_the_named_namespaces()
         elif (found := self._attempt(Kind.NAMESPACE, "*", "*", lambda: list(self._cluster.namespaces()))) is not None:
             self.namespaces = {record.name: record for record in found}
         else:  # patterns cannot be served now, but those that are named can
-            secrets = self._config.pull_secrets
-            self._read_namespaces_by_name(n for s in secrets for n in selection.literals(s.namespaces.names))
+            self._read_the_named_namespaces()
 
     def read_secrets(self, pull_secret: PullSecret) -> None:
         name = pull_secret.name
@@ -78,6 +75,10 @@ class _Reading:
                     self._read_service_accounts_named(place, name)
             else:
                 self._list_service_accounts(pull_secret, place)
+
+    def _read_the_named_namespaces(self) -> None:
+        secrets = self._config.pull_secrets
+        self._read_namespaces_by_name(name for secret in secrets for name in selection.named(secret.namespaces))
 
     def _read_namespaces_by_name(self, names: Iterable[str]) -> None:
         for name in dict.fromkeys(names):

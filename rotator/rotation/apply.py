@@ -15,7 +15,15 @@ from rotator.clock import Clock
 from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.desired import Offers, desired_secret
-from rotator.errors import ClusterError, Conflict, DockerConfigError, Invalid, NotFound, RotatorError
+from rotator.errors import (
+    ClusterError,
+    Conflict,
+    DockerConfigError,
+    Invalid,
+    NamespaceTerminating,
+    NotFound,
+    RotatorError,
+)
 from rotator.logs import where
 from rotator.model import Action, Change, DesiredSecret, Kind, SecretRecord, Snapshot, State
 from rotator.plan import judge_secret
@@ -162,22 +170,11 @@ class Applying:
             return None
 
     def _failure(self, change: Change, error: ClusterError | DockerConfigError) -> Result:
-        if isinstance(error, NotFound) or self._is_terminating(change.subject.namespace, error):
+        if isinstance(error, NotFound | NamespaceTerminating):
             log.info("object.gone", **log_fields(change))
             return Result(change, Outcome.GONE)
         log.error("change.failed", **log_fields(change), message=error.message, hint=error.hint)
         return Result(change, Outcome.FAILED, error)
-
-    def _is_terminating(self, namespace: str, error: ClusterError | DockerConfigError) -> bool:
-        """Whether the namespace began to be deleted after it was read: the API server then forbids to create in it."""
-        if not isinstance(error, ClusterError) or error.status != 403:  # noqa: PLR2004  (Forbidden)
-            return False
-        try:
-            return self.cluster.namespace(namespace).terminating
-        except NotFound:
-            return True
-        except ClusterError:
-            return False
 
 
 def unwritten(change: Change) -> Outcome:

@@ -14,6 +14,7 @@ from rotator.errors import (
     Conflict,
     Forbidden,
     Invalid,
+    NamespaceTerminating,
     NotFound,
     ServerFailed,
     Throttled,
@@ -66,7 +67,7 @@ def test_forbidden_names_the_rule_to_add() -> None:
 def test_forbidden_in_a_dying_namespace_asks_for_no_rule() -> None:
     """A namespace that is being deleted refuses new objects; no rule helps."""
     error = answered(403, message="...", details={"causes": [{"reason": "NamespaceTerminating"}]})
-    assert isinstance(error, Forbidden)
+    assert isinstance(error, NamespaceTerminating)
     assert "being deleted" in error.message
     assert "grant" not in error.hint
 

@@ -20,6 +20,7 @@ PACKAGES = {
 }
 """Each program, and the package of the Go module that it is built from."""
 
+HOME = Path.home()  # now: some tests have another
 HOW_TO_GET_THEM = "install Go and run `make controlplane`, or set KUBEBUILDER_ASSETS"
 
 
@@ -44,7 +45,7 @@ def kubernetes_version() -> str:
 
 def cache_folder() -> Path:
     """Where our own build is kept; another folder for other versions, so that an old build is never taken for new."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or HOME / ".cache"
     pins = b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum"))
     return Path(base, "rotator", "controlplane", f"{kubernetes_version()}-{hashlib.sha256(pins).hexdigest()[:12]}")
 

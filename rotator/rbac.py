@@ -1,0 +1,201 @@
+"""The smallest roles for a configuration: what each pass reads and writes, as RBAC rules. Pure.
+
+`manifests` is the roles and their bindings as plain data, `text` the same as YAML with a word on each rule.
+What is asked for follows `cluster/gather.py`, which reads, and `rotation/apply.py`, which writes.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from rotator import selection
+from rotator.config import Config, PullSecret
+
+API = "rbac.authorization.k8s.io"
+VERBS = ("get", "list", "create", "patch")
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """rotator's ServiceAccount, and the name that its roles and bindings are given."""
+
+    namespace: str = "rotator"
+    service_account: str = "rotator"
+    name: str = "rotator"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One verb on one resource. `name` None: on every name; `namespace` None: in every namespace."""
+
+    verb: str
+    resource: str
+    name: str | None
+    namespace: str | None
+
+    def is_implied(self, rights: Iterable["Right"]) -> bool:
+        """Whether one of the others already allows it, for every name or in every namespace."""
+        wider = (replace(self, name=None), replace(self, namespace=None), replace(self, name=None, namespace=None))
+        return any(other != self and other in rights for other in wider)
+
+
+def manifests(config: Config, subject: Subject) -> list[Manifest]:
+    """A role and its binding for the whole cluster, where something asks for it, and then for each namespace."""
+    wanted = dict.fromkeys(_wanted(config))
+    scopes: dict[str | None, list[Right]] = {None: []}
+    for right in wanted:
+        if not right.is_implied(wanted):
+            scopes.setdefault(right.namespace, []).append(right)
+    parts = [_role_and_binding(namespace, rights, subject) for namespace, rights in scopes.items() if rights]
+    return [manifest for part in parts for manifest in part]
+
+
+def text(roles: Sequence[Manifest]) -> str:
+    """The manifests as YAML, for `kubectl apply -f -`."""
+    return "---\n".join((_head(roles), *map(_document, roles)))
+
+
+# What a pass asks for ------------------------------------------------------------------------------------------------
+
+
+def _wanted(config: Config) -> Iterator[Right]:
+    everywhere = not all(selection.is_listed(pull_secret.namespaces) for pull_secret in config.pull_secrets)
+    if everywhere:
+        yield Right("list", "namespaces", None, None)
+    for pull_secret in config.pull_secrets:
+        for namespace in _places(pull_secret):
+            if not everywhere:
+                yield Right("get", "namespaces", namespace, namespace)
+            yield from _on_secret(pull_secret, namespace)
+            yield from _on_service_accounts(pull_secret, namespace)
+
+
+def _places(pull_secret: PullSecret) -> Sequence[str | None]:
+    """The namespaces that are named; None for all of them, where patterns or labels choose."""
+    if selection.is_listed(pull_secret.namespaces):
+        return selection.named(pull_secret.namespaces)
+    return (None,)
+
+
+def _on_secret(pull_secret: PullSecret, namespace: str | None) -> Iterator[Right]:
+    """Server-side apply is `patch`, and `create` where there is no Secret yet; after a conflict it is read again."""
+    finding = () if namespace else ("list",)
+    for verb in ("get", *finding, "create", "patch"):
+        yield Right(verb, "secrets", pull_secret.name, namespace)
+
+
+def _on_service_accounts(pull_secret: PullSecret, namespace: str | None) -> Iterator[Right]:
+    """They are read by name only where both names are known; what is patched is read again after a conflict."""
+    accounts = pull_secret.service_accounts
+    if not accounts.names and accounts.labels is None:
+        return
+    names: Sequence[str | None] = accounts.names if selection.is_named(accounts) else (None,)
+    for name in names:
+        yield Right("get" if namespace and name else "list", "serviceaccounts", name, namespace)
+        if accounts.mode == "ensure":
+            yield Right("get", "serviceaccounts", name, namespace)
+            yield Right("patch", "serviceaccounts", name, namespace)
+
+
+# As manifests --------------------------------------------------------------------------------------------------------
+
+
+def _role_and_binding(namespace: str | None, rights: Sequence[Right], subject: Subject) -> tuple[Manifest, Manifest]:
+    kind = "Role" if namespace else "ClusterRole"
+    metadata = {"name": subject.name, **({"namespace": namespace} if namespace else {})}
+    account = {"kind": "ServiceAccount", "name": subject.service_account, "namespace": subject.namespace}
+    head = {"apiVersion": f"{API}/v1"}
+    return (
+        {**head, "kind": kind, "metadata": metadata, "rules": _rules(rights)},
+        {
+            **head,
+            "kind": f"{kind}Binding",
+            "metadata": dict(metadata),
+            "roleRef": {"apiGroup": API, "kind": kind, "name": subject.name},
+            "subjects": [account],
+        },
+    )
+
+
+def _rules(rights: Sequence[Right]) -> list[Manifest]:
+    """One rule for all names of a resource that may be treated alike."""
+    verbs: dict[tuple[str, str | None], set[str]] = {}
+    for right in sorted(rights, key=lambda right: right.resource):
+        verbs.setdefault((right.resource, right.name), set()).add(right.verb)
+    names: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
+    for (resource, name), allowed in verbs.items():
+        alike = names.setdefault((resource, tuple(sorted(allowed, key=VERBS.index)), name is None), [])
+        alike += [] if name is None else [name]
+    return [_rule(resource, chosen, allowed) for (resource, allowed, _), chosen in names.items()]
+
+
+def _rule(resource: str, names: Sequence[str], verbs: Sequence[str]) -> Manifest:
+    chosen = {"resourceNames": list(names)} if names else {}
+    return {"apiGroups": [""], "resources": [resource], **chosen, "verbs": list(verbs)}
+
+
+# As YAML -------------------------------------------------------------------------------------------------------------
+
+_PURPOSES: Mapping[tuple[str, str], str] = {
+    ("namespaces", "get"): "get: whether it exists, and is not being deleted",
+    ("namespaces", "list"): "list: which there are, with which labels, and which are being deleted",
+    ("secrets", "get"): "get: what stands in it",
+    ("secrets", "list"): "list: where it is, with its name as the field selector",
+    ("secrets", "create"): "create, patch: server-side apply, which carries the name in its address",
+    ("serviceaccounts", "get"): "get: what it references",
+    ("serviceaccounts", "list"): "list: which there are, and what they reference",
+    ("serviceaccounts", "patch"): "patch: append the reference where it is missing",
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Words in a row on one line, as people write them, and in quotes where any YAML reader may take them for more."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless and flow)
+
+    def represent_words(self, data: Sequence[object]) -> yaml.Node:
+        flow = all(isinstance(item, str) for item in data)
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
+
+    def represent_word(self, data: str) -> yaml.Node:
+        # kubectl's reader takes 1e5 for a number and y for true; PyYAML, which knows other forms, leaves both bare.
+        plain = data[:1].isalpha() and len(data) > 1
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if plain else '"')
+
+
+_Dumper.add_representer(list, _Dumper.represent_words)
+_Dumper.add_representer(str, _Dumper.represent_word)
+
+
+def _head(roles: Sequence[Manifest]) -> str:
+    places = dict.fromkeys(place for role in roles if (place := role["metadata"].get("namespace")))
+    words = "What rotator may do with its configuration, and no more, as `rotator rbac` prints it."
+    if places:
+        words += f" These namespaces must exist: {', '.join(places)}. One that is deleted takes its Role with it: apply"
+        words += " this again when it is back."
+    if not roles:
+        words = "The configuration means no namespace, so rotator needs no right."
+    return textwrap.indent(textwrap.fill(words, 118, break_on_hyphens=False), "# ") + "\n"
+
+
+def _document(manifest: Manifest) -> str:
+    dumped = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=10_000)
+    rules = iter(manifest.get("rules", ()))
+    return re.sub("^ *(?=- apiGroups:)", lambda indent: _purposes(next(rules), indent[0]), dumped, flags=re.MULTILINE)
+
+
+def _purposes(rule: Manifest, indent: str) -> str:
+    """Why the rule is there, as comments above it."""
+    (resource,) = rule["resources"]
+    said = [_PURPOSES[resource, verb] for verb in rule["verbs"] if (resource, verb) in _PURPOSES]
+    return "".join(f"{indent}# {words}\n" for words in said) + indent

@@ -1,0 +1,202 @@
+"""The roles that `rotator rbac` prints, on a real cluster: enough for the whole job, and all that it has."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pytest
+import urllib3
+import yaml
+
+from rotator.sandbox.authority import Authority
+from rotator.sandbox.server import Request, Response, Server
+from tests.apiclient import MERGE_PATCH
+from tests.controlplane.server import ControlPlane
+from tests.installation import Installation, installed_on
+from tests.outside import ECR, SECRET
+from tests.program import Running
+from tests.scenarios.roles import (
+    BY_NAME,
+    CASES,
+    GHCR,
+    HEAD,
+    NONE,
+    TWO,
+    VERIFIED,
+    apply_printed,
+    print_roles,
+    pull_secret,
+    stage,
+    surplus,
+)
+from tests.waiting import eventually
+
+LIFE = timedelta(seconds=6)
+
+
+@dataclass
+class Gate:
+    """The way to the API server, on which a rival may be quicker than the request that was just sent."""
+
+    controlplane: ControlPlane
+    overtake: Callable[[Request], None]
+    _pool: urllib3.PoolManager = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = urllib3.PoolManager(maxsize=16, retries=False, ca_certs=str(self.controlplane.ca_file))
+
+    def forward(self, request: Request) -> Response:
+        """The API server's own answer."""
+        self.overtake(request)
+        query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
+        wanted = {"Authorization", "Accept", "Content-Type", "User-Agent"}
+        answer = self._pool.request(
+            request.method,
+            f"{self.controlplane.url}{quote(request.path)}{query}",
+            body=request.body or None,
+            headers={name: request.headers[name] for name in wanted if name in request.headers},
+        )
+        return Response(answer.status, answer.data, {"Content-Type": answer.headers["Content-Type"]})
+
+    @contextmanager
+    def before(self, installation: Installation) -> Iterator[None]:
+        """Lead the program through here."""
+        authority = Authority()
+        path = installation.directory / "kubeconfig"
+        with Server(self.forward, tls=authority.context("127.0.0.1")) as server:
+            content = yaml.safe_load(path.read_text())
+            ca = authority.write(installation.directory / "gate.pem")
+            content["clusters"][0]["cluster"] = {"server": server.url, "certificate-authority": str(ca)}
+            path.write_text(yaml.safe_dump(content))
+            yield
+
+
+class Rival:
+    """Changes the Secret in one namespace, and the ServiceAccounts there, just before rotator's first patch of each."""
+
+    def __init__(self, controlplane: ControlPlane, namespace: str) -> None:
+        self._admin = controlplane.admin
+        self._begin = f"/api/v1/namespaces/{namespace}/"
+        self._lock = threading.Lock()
+        self.overtaken: list[str] = []
+
+    def __call__(self, request: Request) -> None:
+        """Look at a request on its way."""
+        with self._lock:
+            if request.method != "PATCH" or not request.path.startswith(self._begin) or request.path in self.overtaken:
+                return
+            change = {"metadata": {"annotations": {"rival": "was here"}}}
+            if self._admin.patch(request.path, change, MERGE_PATCH).status == 200:
+                self.overtaken.append(request.path)
+
+
+def refused(installation: Installation) -> list[str]:
+    """The requests that RBAC did not allow, in words."""
+    answers = [(event, event["responseStatus"]) for event in installation.requests()]
+    return [
+        f"{event['verb']} {event['requestURI']}: {answer.get('message')}"
+        for event, answer in answers
+        if answer["code"] == 403 and "because it is being terminated" not in answer.get("message", "")
+    ]
+
+
+def has_entries(installation: Installation, namespace: str, *hosts: str) -> bool:
+    """Whether the pull secret there holds entries for these hosts."""
+    found = installation.find("secrets", namespace, SECRET)
+    return found is not None and set(hosts) <= set(installation.auths(namespace))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_printed_roles_are_enough_and_all_that_it_has(
+    controlplane: ControlPlane, tmp_path: Path, case: str
+) -> None:
+    """Roll-out, adoption, conflicts, renewal, an edited Secret, a lost reference, a deleted namespace; and no 403."""
+    with ExitStack() as stack:
+        installation = stack.enter_context(installed_on(controlplane, tmp_path, LIFE))
+        names = stage(installation, case)
+        rival = Rival(controlplane, names["team-a"])
+        stack.enter_context(Gate(controlplane, rival).before(installation))
+        roles = apply_printed(installation)
+        for name in (*names.values(), "kube-system"):
+            assert surplus(installation, name, roles) == set()
+        done = installation.run("once")
+        assert done.returncode == 0, done.stderr
+        assert set(installation.auths(names["team-a"])) == {GHCR, ECR}
+        assert set(installation.auths(names["team-b"])) == {ECR}
+        if case == TWO:
+            assert set(installation.auths(names["team-c"], "app-pull")) == {ECR}
+            assert installation.references(names["team-a"], "apps") == ["app-pull"]
+            assert installation.find("secrets", names["team-c"], SECRET) is None
+        assert {path.split("/")[-2] for path in rival.overtaken} == (
+            {"secrets"} if case in {VERIFIED, NONE} else {"secrets", "serviceaccounts"}
+        )
+        with installation.start("run") as running:
+            misfortunes(installation, names, running, case)
+            assert running.end() == 0
+        assert refused(installation) == []
+        assert not running.events("pass.failed")
+        for name in (names["team-x"], names["other"]):
+            assert installation.find("secrets", name, SECRET) is None
+
+
+def misfortunes(installation: Installation, names: dict[str, str], running: Running, case: str) -> None:
+    """All at once, while tokens are renewed: an edit, a lost reference, a deleted namespace. Wait until all is well."""
+    admin = installation.controlplane.admin
+    before, place = installation.password(names["team-a"], ECR), f"/api/v1/namespaces/{names['team-b']}"
+    text = json.dumps({"auths": {GHCR: {"auth": "YTpi"}}})
+    edit = {"stringData": {".dockerconfigjson": text}}
+    assert admin.patch(f"{place}/secrets/{SECRET}", edit, MERGE_PATCH).status == 200
+    lost = admin.patch(f"{place}/serviceaccounts/workers", {"imagePullSecrets": None}, MERGE_PATCH)
+    assert lost.status == 200
+    assert admin.delete(f"/api/v1/namespaces/{names['team-c']}").status == 200
+    eventually(lambda: has_entries(installation, names["team-b"], GHCR, ECR), "the edit is mended")
+    eventually(lambda: installation.password(names["team-a"], ECR) != before, "the credential is renewed")
+    if case == VERIFIED:
+        eventually(lambda: "add it to imagePullSecrets" in running.log, "the lost reference is reported")
+    if case not in {VERIFIED, NONE}:
+        eventually(lambda: SECRET in installation.references(names["team-b"]), "the reference is back")
+    else:
+        assert installation.references(names["team-b"]) == []
+
+
+def test_a_named_namespace_that_is_deleted_takes_its_role_with_it(controlplane: ControlPlane, tmp_path: Path) -> None:
+    """It is reported with the rule to add, all others are served; when it is back, the same roles are applied again."""
+    with installed_on(controlplane, tmp_path) as installation:
+        names = stage(installation, BY_NAME)
+        apply_printed(installation)
+        gone = f"/api/v1/namespaces/{names['team-b']}"
+        assert controlplane.admin.delete(gone).status == 200
+        eventually(lambda: controlplane.admin.get(gone).status == 404, "the namespace is gone")
+        done = installation.run("once")
+        assert done.returncode == 1
+        assert f"grant verbs [get] on namespaces named {names['team-b']}" in done.stderr
+        assert has_entries(installation, names["team-a"], GHCR, ECR)
+        installation.add_namespace(names["team-b"], "workers")
+        apply_printed(installation)
+        assert installation.run("once").returncode == 0
+        assert has_entries(installation, names["team-b"], ECR)
+
+
+ODD = ("1e5", "0o17", "0x1f", "010", "y", "on", "null", "1.5e3", "2001-01-01")
+
+
+def test_names_that_look_like_something_else_stay_names(controlplane: ControlPlane, tmp_path: Path) -> None:
+    """Kubectl reads YAML by other rules than Python does: numbers, truth values and dates of both stay texts."""
+    with installed_on(controlplane, tmp_path) as installation:
+        odd = [name for name in ODD if "." not in name]
+        every = ", ".join(f'"{name}"' for name in odd)
+        secrets = [pull_secret(f"{{names: [{every}]}}", f"{{names: [{every}]}}", f'"{name}"') for name in ODD]
+        installation.configure(HEAD + "".join(secrets))
+        done = controlplane.kubectl(
+            "apply", "--dry-run=client", "-o", "json", "-f", "-", text=print_roles(installation)
+        )
+        assert done.returncode == 0, done.stderr
+        roles = [item for item in json.loads(done.stdout)["items"] if item["kind"] == "Role"]
+        assert [role["metadata"]["namespace"] for role in roles] == odd
+        for role in roles:
+            assert [rule["resourceNames"] for rule in role["rules"]] == [[role["metadata"]["namespace"]], [*ODD], odd]

@@ -1,0 +1,163 @@
+"""The roles for a configuration: a table of configurations, the rules that each needs, and their YAML."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from rotator import rbac
+from rotator.config import Config, parse
+
+REGISTRY = "registries:\n  - {name: prod, ecr: {hosts: [123456789012.dkr.ecr.eu-west-1.amazonaws.com]}}\n"
+OURS = rbac.Subject()
+
+
+def config(*pull_secrets: str) -> Config:
+    """A configuration with these pull secrets: name, namespaces and, where there are any, ServiceAccounts."""
+    items = "".join(f"  - {{registries: [prod], {words}}}\n" for words in pull_secrets)
+    return parse(f"{REGISTRY}pullSecrets:\n{items}", "config.yaml")
+
+
+def rules(*pull_secrets: str) -> dict[str, list[str]]:
+    """Each role's place and its rules: resource, names, verbs, as one would say it."""
+    return {
+        role["metadata"].get("namespace", "*"): [_said(rule) for rule in role["rules"]]
+        for role in rbac.manifests(config(*pull_secrets), OURS)
+        if "rules" in role
+    }
+
+
+def _said(rule: dict[str, Any]) -> str:
+    names = " ".join(rule.get("resourceNames", ["*"]))
+    assert (rule["apiGroups"], len(rule["resources"])) == ([""], 1)
+    return f"{rule['resources'][0]} {names}: {' '.join(rule['verbs'])}"
+
+
+IN_A = "name: pull, namespaces: {names: [a]}"
+EVERYWHERE = 'name: pull, namespaces: {names: ["a-*"]}'
+SECRET_IN_A = ["namespaces a: get", "secrets pull: get create patch"]
+SECRET_EVERYWHERE = ["namespaces *: list", "secrets pull: get list create patch"]
+
+
+@pytest.mark.parametrize(
+    ("pull_secret", "expected"),
+    [
+        (IN_A, {"a": SECRET_IN_A}),
+        (EVERYWHERE, {"*": SECRET_EVERYWHERE}),
+        ("name: pull, namespaces: {names: [a], labels: x=y}", {"a": SECRET_IN_A}),
+        ("name: pull, namespaces: {labels: x=y}", {"*": SECRET_EVERYWHERE}),
+        ('name: pull, namespaces: {names: [b, "a-*"]}', {"*": SECRET_EVERYWHERE}),
+        ("name: pull, namespaces: {names: [b, a], exclude: [b]}", {"a": SECRET_IN_A}),
+        ('name: pull, namespaces: {names: [b-1, a], exclude: ["b-*"]}', {"a": SECRET_IN_A}),
+        ("name: pull, namespaces: {names: [a], exclude: [a]}", {}),
+    ],
+)
+def test_a_role_in_each_named_namespace_and_a_cluster_role_only_where_others_are_meant(
+    pull_secret: str, expected: dict[str, list[str]]
+) -> None:
+    """Labels only narrow what is named; what is excluded needs nothing."""
+    assert rules(pull_secret) == expected
+
+
+@pytest.mark.parametrize(
+    ("accounts", "in_a", "everywhere"),
+    [
+        ("{names: [w]}", "w: get patch", "w: get list patch"),
+        ("{names: [w, v]}", "w v: get patch", "w v: get list patch"),
+        ("{names: [w], labels: x=y}", "w: get patch", "w: get list patch"),
+        ('{names: [w, "v*"]}', "*: get list patch", "*: get list patch"),
+        ('{names: ["*"]}', "*: get list patch", "*: get list patch"),
+        ("{labels: x=y}", "*: get list patch", "*: get list patch"),
+        ("{names: [w], mode: verify}", "w: get", "w: list"),
+        ('{names: ["w*"], mode: verify}', "*: list", "*: list"),
+    ],
+)
+def test_service_accounts_by_name_where_they_are_named_and_no_patch_where_they_are_only_verified(
+    accounts: str, in_a: str, everywhere: str
+) -> None:
+    """Reading one by its name takes get, finding them takes list; patch and the second look only in mode ensure."""
+    chosen = f", serviceAccounts: {accounts}"
+    assert rules(IN_A + chosen) == {"a": [*SECRET_IN_A, f"serviceaccounts {in_a}"]}
+    assert rules(EVERYWHERE + chosen) == {"*": [*SECRET_EVERYWHERE, f"serviceaccounts {everywhere}"]}
+
+
+def test_pull_secrets_of_one_namespace_share_its_role() -> None:
+    """One rule for names that may be treated alike, in the order of the configuration; each name once."""
+    assert rules(
+        "name: two, namespaces: {names: [b, a]}, serviceAccounts: {names: [w, v]}",
+        "name: one, namespaces: {names: [a]}, serviceAccounts: {names: [u, w], mode: verify}",
+    ) == {
+        "b": ["namespaces b: get", "secrets two: get create patch", "serviceaccounts w v: get patch"],
+        "a": [
+            "namespaces a: get",
+            "secrets two one: get create patch",
+            "serviceaccounts w v: get patch",
+            "serviceaccounts u: get",
+        ],
+    }
+
+
+def test_where_one_is_named_and_another_is_not_each_has_its_own() -> None:
+    """The listed one keeps its Role for what it writes; Namespaces are listed for both, so none is read by name."""
+    assert rules(
+        "name: listed, namespaces: {names: [a]}, serviceAccounts: {names: [w]}",
+        'name: wide, namespaces: {names: ["a*"]}, serviceAccounts: {names: [v]}',
+    ) == {
+        "*": ["namespaces *: list", "secrets wide: get list create patch", "serviceaccounts v: get list patch"],
+        "a": ["secrets listed: get create patch", "serviceaccounts w: get patch"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("wide", "in_a"),
+    [
+        ('names: ["v*"]', []),
+        ("names: [w]", []),
+        ('names: ["v*"], mode: verify', ["serviceaccounts w: get patch"]),
+        ("names: [w], mode: verify", ["serviceaccounts w: get patch"]),
+    ],
+)
+def test_what_the_cluster_role_grants_is_not_granted_again(wide: str, in_a: list[str]) -> None:
+    """A right in every namespace, or on every name, makes the narrower one needless; a right to less does not."""
+    found = rules(
+        "name: listed, namespaces: {names: [a]}, serviceAccounts: {names: [w]}",
+        f'name: wide, namespaces: {{names: ["*"]}}, serviceAccounts: {{{wide}}}',
+    )
+    assert found["a"] == ["secrets listed: get create patch", *in_a]
+
+
+def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> None:
+    """Role and RoleBinding in the namespace, ClusterRole and ClusterRoleBinding in none, all of the given name."""
+    both = config("name: listed, namespaces: {names: [a]}", 'name: wide, namespaces: {names: ["*"]}')
+    made = rbac.manifests(both, rbac.Subject("tools", "turner", "rotator-images"))
+    shown = [(each["kind"], each["metadata"]) for each in made]
+    assert shown == [
+        ("ClusterRole", {"name": "rotator-images"}),
+        ("ClusterRoleBinding", {"name": "rotator-images"}),
+        ("Role", {"name": "rotator-images", "namespace": "a"}),
+        ("RoleBinding", {"name": "rotator-images", "namespace": "a"}),
+    ]
+    for role, binding in ((made[0], made[1]), (made[2], made[3])):
+        api = "rbac.authorization.k8s.io"
+        assert binding["roleRef"] == {"apiGroup": api, "kind": role["kind"], "name": "rotator-images"}
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "turner", "namespace": "tools"}]
+
+
+def test_the_yaml_is_the_manifests_with_a_word_on_each_rule() -> None:
+    """What is read back is what went in; above each rule stands why; the namespaces that must exist come first."""
+    made = rbac.manifests(config(f"{IN_A}, serviceAccounts: {{names: [w]}}", EVERYWHERE.replace("pull", "wide")), OURS)
+    text = rbac.text(made)
+    assert list(yaml.safe_load_all(text)) == made
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("  - apiGroups:"):
+            assert lines[number - 1].startswith("  # ")
+    assert "These namespaces must exist: a." in lines[0]
+    assert all(len(line) <= 120 for line in lines)
+
+
+def test_a_configuration_that_means_nothing_needs_nothing() -> None:
+    """All that it names is excluded: a comment that says so, and no manifest."""
+    text = rbac.text(rbac.manifests(config("name: pull, namespaces: {names: [a], exclude: [a]}"), OURS))
+    assert list(yaml.safe_load_all(text)) == []
+    assert "needs no right" in text
