@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from rotator import leadership
 from rotator.model import DATA_KEY, MASK, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -110,6 +111,34 @@ class ServiceAccount(msgspec.Struct, rename="camel"):
             resource_version=self.metadata.resource_version,
             labels=self.metadata.labels or {},
             pull_secrets=None if references is None else tuple(reference.name for reference in references),
+        )
+
+
+class LeaseSpec(msgspec.Struct, rename="camel"):
+    """Of a Lease: who holds it."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class Lease(msgspec.Struct):
+    """A Lease."""
+
+    metadata: Metadata
+    spec: LeaseSpec | None = None
+
+    def record(self) -> leadership.Record:
+        """What leadership needs of it."""
+        spec = self.spec or LeaseSpec()
+        return leadership.Record(
+            holder=spec.holder_identity or "",
+            seconds=spec.lease_duration_seconds or 0,
+            acquired=spec.acquire_time or "",
+            renewed=spec.renew_time or "",
+            transitions=spec.lease_transitions or 0,
         )
 
 

@@ -13,8 +13,10 @@ from rotator.cluster import answers, failures, request
 from rotator.cluster.login import log_in
 from rotator.cluster.request import Request
 from rotator.cluster.transport import Transport
+from rotator.cluster.watch import Hearer, Reflector
 from rotator.errors import ClusterError, ClusterUnusable, Forbidden
 from rotator.model import DesiredSecret, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
+from rotator.scopes import Scope
 
 T = TypeVar("T")
 
@@ -116,6 +118,10 @@ class Cluster:
     def attach(self, account: ServiceAccountRecord, names: Sequence[str]) -> None:
         """Append references to these pull secrets. Raises Invalid when the ServiceAccount changed since it was read."""
         self._transport.send(request.attach(account, names))
+
+    def reflector(self, scope: Scope, hearer: Hearer, draw: Callable[[], float]) -> Reflector:
+        """Whoever tells of changes in this collection, from `start` on; to be stopped before this is closed."""
+        return Reflector(self._transport, scope, hearer, draw)
 
     def _read(self, asked: Request, decoder: msgspec.json.Decoder[T]) -> T:
         body = self._transport.send(asked)

@@ -2,24 +2,30 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from rotator.model import DATA_KEY, FIELD_MANAGER, SECRET_TYPE, DesiredSecret, ServiceAccountRecord
+from rotator.scopes import Scope
 
 JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # The answer to a write would repeat the whole Secret; its metadata is some 400 bytes (facts: seen on a real server).
-METADATA_ONLY = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
+METADATA_ONLY = f"{METADATA},{JSON}"
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML, and the only apply type that every supported version takes
 JSON_PATCH = "application/json-patch+json"
+
+LEASES = "leases.coordination.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request, and what it asks of RBAC. All of ours may be sent twice without harm.
 
-    Reads and server-side apply are idempotent; a JSON Patch tests the resourceVersion. `namespace` None: cluster-wide.
+    Reads and server-side apply are idempotent; a JSON Patch tests the resourceVersion, a Lease's update carries it.
+    `namespace` None: cluster-wide.
     """
 
     verbs: tuple[str, ...]
@@ -55,7 +61,7 @@ class Request:
 
     @property
     def _place(self) -> str:
-        if self.resource not in {"secrets", "serviceaccounts"}:
+        if self.resource not in {"secrets", "serviceaccounts", LEASES}:
             return ""
         return f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
 
@@ -84,6 +90,31 @@ def list_all(resource: str, namespace: str | None, name: str | None = None, labe
     """Objects of one namespace, or of all of them. With a name, RBAC by `resourceNames` allows the list too."""
     path = _path(resource, namespace)
     return Request(("list",), resource, path, namespace, name, query=_selectors(name, labels))
+
+
+def position(scope: Scope) -> Request:
+    """A list of one object at most, for the resourceVersion that the collection has now."""
+    whole = list_all(scope.resource, scope.namespace, scope.name, scope.labels)
+    return replace(whole.page(1, ""), accept=JSON if _is_watched_whole(scope) else METADATA_LIST)
+
+
+def watch(scope: Scope, version: str, seconds: int) -> Request:
+    """What changes in the collection after this resourceVersion, for so long, with bookmarks."""
+    terms = (("watch", "true"), ("resourceVersion", version), ("allowWatchBookmarks", "true"))
+    return Request(
+        ("watch",),
+        scope.resource,
+        _path(scope.resource, scope.namespace),
+        scope.namespace,
+        scope.name,
+        query=(*_selectors(scope.name, scope.labels), *terms, ("timeoutSeconds", str(seconds))),
+        accept=JSON if _is_watched_whole(scope) else METADATA,
+    )
+
+
+def _is_watched_whole(scope: Scope) -> bool:
+    """The metadata alone lacks imagePullSecrets; of a Secret nothing else may travel, whatever the server can do."""
+    return scope.resource == "serviceaccounts"
 
 
 def apply_secret(desired: DesiredSecret, *, force: bool) -> Request:
@@ -127,6 +158,35 @@ def attach(account: ServiceAccountRecord, names: Sequence[str]) -> Request:
         content_type=JSON_PATCH,
         accept=METADATA_ONLY,
     )
+
+
+def get_lease(namespace: str, name: str) -> Request:
+    """One Lease; the rule is the whole one that leadership needs, for who lacks a part lacks it all."""
+    return Request(("get", "create", "update"), LEASES, _lease_path(namespace, name), namespace, name)
+
+
+def put_lease(namespace: str, name: str, content: Mapping[str, object]) -> Request:
+    """Write a Lease as a whole, what was read of others' fields included.
+
+    The resourceVersion in it must be that of the Lease (409), and the uid too: without that, a PUT of a Lease that was
+    deleted meanwhile creates it. Content without both creates the Lease and changes none (422); unlike a POST it
+    carries the name, so RBAC can limit `create` to that (all seen on a real server).
+    """
+    return Request(
+        ("update", "create", "get"),
+        LEASES,
+        _lease_path(namespace, name),
+        namespace,
+        name,
+        method="PUT",
+        query=(("fieldManager", FIELD_MANAGER),),
+        body=_encode(content),
+        content_type=JSON,
+    )
+
+
+def _lease_path(namespace: str, name: str) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases/{quote(name, safe='')}"
 
 
 def _path(resource: str, namespace: str | None, name: str | None = None) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from threading import Event, Lock
 from time import monotonic
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
@@ -21,9 +22,12 @@ from rotator import __version__
 from rotator.cluster import failures
 from rotator.cluster.bounded import bound
 from rotator.cluster.request import Request
+from rotator.cluster.stream import Stream
 from rotator.cluster.tls import relax
 from rotator.deadline import DeadlineExceeded, within
 from rotator.errors import ClusterError, ClusterUnusable, ServerFailed, Throttled
+
+T = TypeVar("T")
 
 TRIES = 3
 FIRST_PAUSE = timedelta(seconds=0.25)  # then four times as long
@@ -52,23 +56,30 @@ class Transport:
         self._session = self._begin()
 
     def send(self, request: Request) -> bytes:
-        """The body of the 2xx answer, within the deadline. Raises ClusterError.
-
-        A 401 may mean that a credential was replaced since the configuration was read: it is read again, once.
-        """
+        """The body of the 2xx answer, within the deadline. Raises ClusterError."""
         until = monotonic() + self._deadline.total_seconds()
-        session = self._session
-        try:
-            return self._persist(session, request, until)
-        except ClusterUnusable as error:
-            if error.status != HTTPStatus.UNAUTHORIZED:
-                raise
-        return self._persist(self._replaced(session), request, until)
+        return self._authenticated(lambda session: self._persist(session, request, until))
+
+    def stream(self, request: Request, limit: timedelta) -> Stream:
+        """The 2xx answer, to be read as it comes, all of it within the limit. In one try. Raises ClusterError."""
+        seconds = limit.total_seconds()
+        timeout = urllib3.Timeout(connect=min(self._timeout.total_seconds(), seconds), read=seconds)
+        return self._authenticated(lambda session: session.open(request, timeout))
 
     def close(self) -> None:
         """Close the idle connections, and let nobody wait for another try."""
         self._closed.set()
         self._session.close()
+
+    def _authenticated(self, call: "Callable[[_Session], T]") -> T:
+        """A 401 may mean that a credential was replaced since the configuration was read: it is read again, once."""
+        session = self._session
+        try:
+            return call(session)
+        except ClusterUnusable as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+        return call(self._replaced(session))
 
     def _persist(self, session: "_Session", request: Request, until: float) -> bytes:
         tries = 0
@@ -130,24 +141,37 @@ class _Session:
 
     def exchange(self, request: Request, timeout: urllib3.Timeout) -> bytes:
         """One try."""
+        response = self._ask(request, timeout, whole=True)
+        if _is_success(response):
+            return response.data
+        raise failures.answered(request, response.status, response.headers, response.data)
+
+    def open(self, request: Request, timeout: urllib3.Timeout) -> Stream:
+        """One try, and the answer once its head has come."""
+        response = self._ask(request, timeout, whole=False)
+        stream = Stream(response, request, self._server)
+        if _is_success(response):
+            return stream
+        with stream:
+            raise failures.answered(request, response.status, response.headers, stream.read())
+
+    def close(self) -> None:
+        """Close its idle connections; those in use close when they are given back."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def _ask(self, request: Request, timeout: urllib3.Timeout, *, whole: bool) -> urllib3.BaseHTTPResponse:
         try:
-            response = self._pool.request(
+            return self._pool.request(
                 request.method,
                 self._configuration.host + request.target,
                 body=request.body or None,
                 headers=self._headers(request),
                 timeout=timeout,
                 retries=False,  # it follows no redirect either
+                preload_content=whole,
             )
         except urllib3.exceptions.HTTPError as error:
             raise failures.unanswered(request, self._server, error) from error
-        if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-            return response.data
-        raise failures.answered(request, response.status, response.headers, response.data)
-
-    def close(self) -> None:
-        """Close its idle connections; those in use close when they are given back."""
-        self._client.close()  # type: ignore[no-untyped-call]
 
     def _headers(self, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "User-Agent": f"rotator/{__version__}"}
@@ -174,6 +198,10 @@ class _Session:
         except Exception:  # noqa: BLE001  (a token file or a plugin fails in any way)
             return ""
         return header_value(credential)
+
+
+def _is_success(response: urllib3.BaseHTTPResponse) -> bool:
+    return HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def header_value(credential: str) -> str:
