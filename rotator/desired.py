@@ -28,10 +28,11 @@ def desired_secret(
     """
     entries = Entries.of(record, selection.hosts(pull_secret, config))
     chosen = {host: _best(offers.get(host, ()), entries.intact(host, now), now) for host in change.needs}
-    new = {host: credential for host, credential in chosen.items() if credential is not None}
+    better = {host: credential for host, credential in chosen.items() if credential is not None}
+    notes = {host: _note(change.needs[host], credential) for host, credential in better.items()}
+    new = {host: credential for host, credential in better.items() if not entries.stand_as(host, notes[host])}
     if not new:
         return None
-    notes = {host: _note(change.needs[host], credential) for host, credential in new.items()}
     return DesiredSecret(
         namespace=change.subject.namespace,
         name=change.subject.name,
@@ -46,16 +47,19 @@ def desired_secret(
 def _best(offers: Iterable[Offer], published: Note | None, now: datetime) -> Credential | None:
     """The first living credential that may replace what is published, and is something else."""
     for offer in offers:
-        if offer.credential.expires_at > now and (published is None or _improves(offer, published)):
+        if offer.credential.expires_at > now and (published is None or _improves(offer, published, now)):
             return offer.credential
     return None
 
 
-def _improves(offer: Offer, published: Note) -> bool:
-    """A metadata server gives the same token until it is nearly spent: that is no reason to write it again."""
+def _improves(offer: Offer, published: Note, now: datetime) -> bool:
+    """A metadata server gives the same token until it is nearly spent: that is no reason to write it again.
+
+    What has expired is worse than anything that lives, also when the offer was made for an earlier end.
+    """
     moved = abs(offer.credential.expires_at - published.expires_at)
     same = dockerconfig.digest_of(offer.credential) == published.digest and moved <= SAME_EXPIRY
-    return not same and published.expires_at <= offer.replaces
+    return not same and published.expires_at <= max(offer.replaces, now)
 
 
 def _note(registry: str, credential: Credential) -> Note:

@@ -34,10 +34,14 @@ class Entries:
     def intact(self, host: str, now: datetime) -> Note | None:
         """The note of an entry that stands as we wrote it: one spelling, the digest that we noted, times to believe."""
         note = self.notes.get(host)
-        if note is None or self.keys.get(host) != (host,) or self.digests[host] != note.digest:
+        if note is None or not self.stand_as(host, note):
             return None
         ours = note.registry == self.registry_of[host] and note.believable(now)
         return note if ours else None
+
+    def stand_as(self, host: str, note: Note) -> bool:
+        """Whether the host's one entry is the one that this note speaks of, and the note stands beside it."""
+        return self.notes.get(host) == note and self.keys.get(host) == (host,) and self.digests[host] == note.digest
 
     def kept_notes(self) -> dict[str, Note]:
         """The notes of configured hosts that have an entry: they stay as they are."""

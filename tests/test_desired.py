@@ -9,7 +9,7 @@ import pytest
 from rotator import annotations, dockerconfig
 from rotator.config import Config
 from rotator.desired import desired_secret
-from rotator.model import Credential, DesiredSecret, Offer, SecretRecord, SecretText
+from rotator.model import Credential, DesiredSecret, Offer, SecretRecord, SecretText, State
 from rotator.plan import judge_secret
 from tests.build import ALWAYS, CONFIG, ECR, GAR, NOW, config, credential, proven, secret
 
@@ -109,6 +109,26 @@ def test_an_offer_replaces_only_what_expires_by_its_time(seconds: int, written: 
     change = judge_secret(pull_secret, "team-a", record, settings, NOW)
     offers = {ECR: (Offer(NEW[ECR], OLD.expires_at + timedelta(seconds=seconds)),)}
     assert (desired_secret(change, pull_secret, record, offers, settings, NOW) is not None) == written
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0, True), (-1, False)])
+def test_what_has_expired_is_replaced_by_any_living_offer(seconds: int, written: bool) -> None:
+    """An unproven credential was held back for an entry that then ran out: nothing is left to lose by it."""
+    record, settings = secret({ECR: ("prod", OLD), GAR: ("images", OLD)}), config()
+    pull_secret, now = settings.pull_secrets[0], OLD.expires_at + timedelta(seconds=seconds)
+    change = judge_secret(pull_secret, "team-a", record, settings, now)
+    offers = {ECR: (Offer(credential("held-back", issued=now), OLD.expires_at - timedelta(hours=1)),)}
+    assert (desired_secret(change, pull_secret, record, offers, settings, now) is not None) == written
+
+
+def test_what_stands_there_already_is_not_written_though_its_times_are_not_believed() -> None:
+    """The clock was set back, so its note is from the future; with nothing newer in hand, a write is idle."""
+    early = NOW - timedelta(hours=1)
+    record, settings = secret({ECR: ("prod", NEW[ECR]), GAR: ("images", NEW[GAR])}), config()
+    pull_secret = settings.pull_secrets[0]
+    change = judge_secret(pull_secret, "team-a", record, settings, early)
+    assert (change.state, set(change.needs)) == (State.DRIFTED, {ECR, GAR})
+    assert desired_secret(change, pull_secret, record, proven(NEW), settings, early) is None
 
 
 def test_the_first_living_offer_is_taken() -> None:

@@ -31,11 +31,16 @@ PublishedUntil = Mapping[str, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The failures of a registry in a row: how many, the last one, and when the next try is."""
+    """The failures of a registry in a row: how many, the last one and its time, and when the next try is."""
 
     error: RotatorError
     count: int
+    failed_at: datetime
     retry_at: datetime
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it is too soon for another try; not when the clock was set back since, for then nobody can tell."""
+        return self.failed_at <= now < self.retry_at
 
 
 class Minting:
@@ -69,7 +74,7 @@ class Minting:
     def wanted(self, mints: Iterable[str], needed: Iterable[str], now: datetime) -> list[str]:
         """The registries to ask now: those of the plan, and needed ones that failed before, less those backing off."""
         asked = dict.fromkeys([*mints, *(name for name in needed if name in self._failures)])
-        return [name for name in asked if not (failure := self._failures.get(name)) or failure.retry_at <= now]
+        return [name for name in asked if not (failure := self._failures.get(name)) or not failure.waits(now)]
 
     def start(self, registry: str, reason: str, published: PublishedUntil, seen: Credential | None) -> Future[None]:
         """Mint and probe in the background; a mint that is under way already is joined.
@@ -172,7 +177,8 @@ class Minting:
         retry_after = error.retry_after if isinstance(error, MintError) else None
         pause = self._pause(registry.name, published, retry_after, retryable=error.retryable)
         count = self._count(registry.name) + 1
-        self._failures[registry.name] = Failure(error, count, self._clock() + pause)
+        now = self._clock()
+        self._failures[registry.name] = Failure(error, count, now, now + pause)
         log.error(
             "mint.failed",
             registry=registry.name,

@@ -10,7 +10,7 @@ from rotator.sandbox.faults import Fault
 from rotator.sandbox.internet import Node
 from rotator.sandbox.server import Request, Response
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
-from tests.scenarios.rivals import ECR_SHARED, TEAMS, TWO_HOSTS, bytes_of, refusing
+from tests.scenarios.rivals import ECR_SHARED, TEAMS, TWO_HOSTS, bytes_of, refusing, result
 from tests.scenarios.world import World
 from tests.waiting import wait_until
 
@@ -141,6 +141,37 @@ def test_a_clock_that_jumps_breaks_nothing(world: World, hours: int) -> None:
     assert report.exit_code == 0
     assert {r.change.state for r in report.results} == {State.UP_TO_DATE, State.REFERENCED}
     assert bytes_of(world) == before
+
+
+def test_a_clock_that_is_set_back_keeps_no_failed_registry_waiting(world: World) -> None:
+    """The next try was set for a time that is now hours away: the registry is tried at once, and then backs off."""
+    world.add_namespaces(*TEAMS)
+    world.net.azure.fault = Fault.DOWN
+    rotation = world.rotation()
+    rotation.run()
+    world.clock.advance(hours=-2)
+    world.forget()
+    rotation.run()
+    assert world.net.azure.calls.total() == 1
+    rotation.run()
+    assert world.net.azure.calls.total() == 1
+    world.net.azure.fault = None
+    world.clock.advance(seconds=60)
+    assert rotation.run().exit_code == 0
+
+
+def test_a_clock_that_is_set_back_in_an_outage_costs_no_writes(world: World) -> None:
+    """What was issued in the future cannot be renewed now: it stays as it is, and is not sent again and again."""
+    world.add_namespaces(*TEAMS)
+    world.configure(ECR_ONLY)
+    rotation = world.rotation()
+    rotation.run()
+    world.net.aws.fault = Fault.REFUSING
+    world.clock.advance(hours=-1)
+    world.forget()
+    report = rotation.run()
+    assert (world.writes(), report.exit_code) == (0, 1)
+    assert {result(report, team).outcome for team in TEAMS} == {Outcome.BLOCKED}
 
 
 def test_a_registry_that_nobody_needs_any_more_is_not_tried_again(world: World) -> None:
