@@ -75,9 +75,9 @@ def hinted(text: str) -> list[Right]:
 # One right at a time -------------------------------------------------------------------------------------------------
 
 
-def printed(case: str) -> list[Right]:
+def printed(case: str, *, watching: bool = False) -> list[Right]:
     """The rights of the roles for this configuration."""
-    return rights_of(rbac.manifests(parse(HEAD + CASES[case], case), rbac.Subject()))
+    return rights_of(rbac.manifests(parse(HEAD + CASES[case], case), rbac.Subject(), watching=watching))
 
 
 def prepare(world: World, case: str) -> None:
