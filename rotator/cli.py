@@ -213,11 +213,18 @@ def schema() -> None:
 @click.option("--namespace", type=_Name(dots=False), default="rotator", show_default=True, help="Where rotator runs.")
 @click.option("--service-account", type=_Name(), default="rotator", show_default=True, help="Its ServiceAccount there.")
 @click.option("--name", type=_Name(), default="rotator", show_default=True, help="Of the roles and their bindings.")
-def print_rbac(config_file: Path, namespace: str, service_account: str, name: str) -> None:
+@click.option(
+    "--mode",
+    type=click.Choice(("deployment", "cronjob")),
+    default="deployment",
+    show_default=True,
+    help="For rotator run, which watches, or for rotator once, which need not.",
+)
+def print_rbac(config_file: Path, namespace: str, service_account: str, name: str, mode: str) -> None:
     """Print the smallest roles for the configuration, for `kubectl apply -f -`."""
-    config = configuration.load(config_file)
+    config, subject = configuration.load(config_file), rbac.Subject(namespace, service_account, name)
     with _output_named():
-        click.echo(rbac.text(rbac.manifests(config, rbac.Subject(namespace, service_account, name))), nl=False)
+        click.echo(rbac.text(rbac.manifests(config, subject, watching=mode == "deployment")), nl=False)
 
 
 @cli.command()

@@ -1,7 +1,8 @@
-"""`rotator run`: a pass when a credential is due, and one at every sweep, until told to stop.
+"""`rotator run`: a pass when a credential is due, when something changed, and at every sweep, until told to stop.
 
 The scheduler holds one date job per registry, set anew after each pass, and one interval job, the sweep: the safety net
 against anything missed. A job that comes late still runs (no misfire grace time), and runs once (coalesced).
+Reflectors hear what changes in the cluster, and workers pass over the namespaces concerned.
 """
 
 import random
@@ -18,10 +19,15 @@ from apscheduler.triggers.interval import IntervalTrigger
 from rotator import renewal
 from rotator.annotations import stamp
 from rotator.clock import Clock
+from rotator.contests import Contests
 from rotator.errors import RotatorError
+from rotator.hearing import Hearing
 from rotator.logs import where
-from rotator.rotation import Report, Rotation
+from rotator.rotation import Outcome, Report, Rotation
+from rotator.rotation.report import log_fields
 from rotator.rotation.wakes import wakes
+from rotator.scopes import scopes
+from rotator.workqueue import Work, Workqueue
 
 log = structlog.get_logger("rotator.daemon")
 
@@ -34,18 +40,43 @@ TICK = timedelta(seconds=1)
 JUMP = timedelta(seconds=5)
 """A wall clock that ran so much more or less than the time that passed was set, or the machine slept."""
 
+IN_POSITION = timedelta(seconds=2)
+"""How long the first sweep waits for the watches, so that nothing changes unheard between the two."""
+
+END = timedelta(seconds=1)
+"""How long a stop waits for the threads of the watches; one that still waits for an answer ends with the process."""
+
+HEALERS = 4
+"""Namespaces that are passed over at a time because something changed there."""
+
 SWEEP = "sweep"
 RETRY = "retry"
+RESYNC = "resync"
+CHANGE = "change"
 
 
 class Daemon:
-    """The scheduler around the pass."""
+    """The scheduler, the watches and the queue around the pass."""
 
     def __init__(self, rotation: Rotation, clock: Clock) -> None:
         self._rotation = rotation
         self._clock = clock
         self._failed_passes = 0
-        passes = len(rotation.config.registries) + 2
+        self._resynced_at = self._swept_at = 0.0  # by time.monotonic: when a watch lost its thread, and a sweep began
+        self._queue = Workqueue(time.monotonic)
+        self._contests = Contests(time.monotonic)
+        self._hearing = Hearing(
+            rotation.config,
+            rotation.cluster,
+            self._queue,
+            spare=self._contests.is_paused,
+            resync=self._resync,
+        )
+        self._reflectors = [
+            rotation.cluster.reflector(scope, self._hearing, random.random) for scope in scopes(rotation.config)
+        ]
+        self._healers = [threading.Thread(target=self._heal, name=f"heal-{n}", daemon=True) for n in range(HEALERS)]
+        passes = len(rotation.config.registries) + 3
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(passes)},
@@ -54,20 +85,43 @@ class Daemon:
 
     def run(self, stop: threading.Event) -> None:
         """Block until `stop` is set; passes under way then end with their current write."""
+        self._begin_to_hear(stop)
         sweep = self._rotation.config.renewal.sweep
         self._scheduler.add_job(
-            self._pass,
+            self._sweep,
             IntervalTrigger(seconds=sweep.total_seconds(), timezone="UTC"),
             args=[SWEEP],
             id=SWEEP,
             next_run_time=self._clock(),
         )
         self._scheduler.start()
+        for healer in self._healers:
+            healer.start()
         log.info("daemon.started", sweep_s=sweep.total_seconds(), registries=len(self._rotation.config.registries))
         self._watch_the_clock(stop)
+        self._end()
+        log.info("daemon.stopped")
+
+    def _begin_to_hear(self, stop: threading.Event) -> None:
+        """Start the watches, and wait a moment until each has its position or a failure."""
+        for reflector in self._reflectors:
+            reflector.start()
+        until = time.monotonic() + IN_POSITION.total_seconds()
+        while time.monotonic() < until and not all(r.health.synced or r.health.failures for r in self._reflectors):
+            if stop.wait(0.01):
+                return
+
+    def _end(self) -> None:
+        for reflector in self._reflectors:
+            reflector.stop()
+        self._queue.close()
         self._rotation.stop()
         self._scheduler.shutdown(wait=True)
-        log.info("daemon.stopped")
+        for healer in self._healers:
+            healer.join()
+        until = time.monotonic() + END.total_seconds()
+        for reflector in self._reflectors:
+            reflector.join(timedelta(seconds=max(until - time.monotonic(), 0)))
 
     def _watch_the_clock(self, stop: threading.Event) -> None:
         """Wait for `stop`; sweep at once when the clock was set, since every alarm was set by the old one."""
@@ -82,29 +136,75 @@ class Daemon:
         """The wall clock less the monotonic one: steady, unless the wall clock is set or the machine slept."""
         return self._clock() - datetime.fromtimestamp(time.monotonic(), UTC)
 
-    def _pass(self, reason: str) -> None:
+    def _sweep(self, reason: str) -> None:
+        """A pass over everything."""
+        if reason == RESYNC and self._swept_at > self._resynced_at:
+            return  # what began since has read it all
+        self._swept_at = time.monotonic()
+        if report := self._pass(reason):
+            self._reschedule(report)
+
+    def _heal(self) -> None:
+        """Pass over one namespace after the other, as the queue gives them."""
+        while (work := self._queue.take()) is not None:
+            self._queue.done(work.key, failed=not self._is_healed(work))
+
+    def _is_healed(self, work: Work) -> bool:
+        if self._hearing.is_only_echo(work.key):
+            return True
+        report = self._pass(CHANGE, only=work.key)
+        if report is None or report.retryable:
+            return False
+        self._reschedule(report)
+        self._note_repairs(report)
+        return True
+
+    def _note_repairs(self, report: Report) -> None:
+        """Leave what is changed back again and again alone for a while; then look at its namespace again."""
+        for result in report.results:
+            if result.outcome in {Outcome.WRITTEN, Outcome.ATTACHED}:
+                subject = result.change.subject
+                pause = self._contests.note(subject)
+                if pause:
+                    fields = log_fields(result.change)
+                    log.warning("object.contested", **fields, next_attempt_in_s=pause.total_seconds())
+                    self._queue.add(subject.namespace, pause)
+
+    def _resync(self) -> None:
+        """A watch has lost its thread: sweep, but once for all of them."""
+        self._resynced_at = time.monotonic()
+        self._schedule(RESYNC, self._clock())
+
+    def _pass(self, trigger: str, only: str | None = None) -> Report | None:
+        """The report; None where the pass failed as a whole, and another one comes soon."""
         try:
-            self._reschedule(self._rotation.run(when_late=self._resume))
+            if only is None:
+                return self._rotation.run(when_late=self._resume)
+            return self._rotation.run(only=only, when_late=self._resume, spare=self._contests.is_paused)
         except RotatorError as error:
-            self._log_failure(reason, error.reason, error.message, error.hint)
+            self._log_failure(trigger, error.reason, error.message, error.hint)
         except Exception as error:  # noqa: BLE001  (a defect in one pass must not end the daemon)
-            self._log_failure(reason, type(error).__name__, where(error), "please report this")
+            self._log_failure(trigger, type(error).__name__, where(error), "please report this")
+        return None
 
     def _log_failure(self, trigger: str, reason: str, message: str, hint: str) -> None:
         log.error("pass.failed", trigger=trigger, reason=reason, message=message, hint=hint)
-        self._schedule(RETRY, self._clock() + self.retry_pause())
+        if trigger != CHANGE:
+            self._schedule(RETRY, self._clock() + self.retry_pause())
 
     def _reschedule(self, report: Report) -> None:
+        """Set the alarms by what the pass left; one over a single namespace may only bring them forward."""
         now, rotation = self._clock(), self._rotation
         draw = random.random  # jitter is no secret
         alarms = wakes(rotation.config, report.snapshot, report.results, rotation.minting.held, now, draw)
+        everything = report.snapshot.only is None
         for status in report.registries:
             at = status.next_attempt_at or alarms.get(status.name)
             if at is not None and not status.late:
-                self._schedule(f"due-{status.name}", at)
-        if report.retryable:
+                self._schedule(f"due-{status.name}", at, only_sooner=not everything)
+        if everything and report.retryable:
             self._schedule(RETRY, now + self.retry_pause())
-        else:
+        elif everything:
             self._failed_passes = 0
 
     def retry_pause(self) -> timedelta:
@@ -117,11 +217,13 @@ class Daemon:
         """A late mint has ended: write what it gave, or back off."""
         self._schedule(f"late-{registry}", self._clock())
 
-    def _schedule(self, job: str, at: datetime) -> None:
+    def _schedule(self, job: str, at: datetime, *, only_sooner: bool = False) -> None:
         """Set the alarm of this name anew; one that is overdue rings after a moment, so that nothing can spin."""
         if not self._scheduler.running:
             return
         at = max(at, self._clock() + renewal.SHORTEST_PAUSE)
+        if only_sooner and (set_before := self._scheduler.get_job(job)) and set_before.next_run_time <= at:
+            return
         trigger = DateTrigger(at, timezone="UTC")
-        self._scheduler.add_job(self._pass, trigger, args=[job], id=job, replace_existing=True)
+        self._scheduler.add_job(self._sweep, trigger, args=[job], id=job, replace_existing=True)
         log.debug("alarm.set", job=job, at=stamp(at))

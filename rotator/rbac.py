@@ -1,7 +1,8 @@
 """The smallest roles for a configuration: what each pass reads and writes, as RBAC rules. Pure.
 
 `manifests` is the roles and their bindings as plain data, `text` the same as YAML with a word on each rule.
-What is asked for follows `cluster/gather.py`, which reads, and `rotation/apply.py`, which writes.
+What is asked for follows `cluster/gather.py`, which reads, `rotation/apply.py`, which writes, and `scopes.py`, which
+says what is watched.
 """
 
 import re
@@ -14,9 +15,10 @@ import yaml
 
 from rotator import selection
 from rotator.config import Config, PullSecret
+from rotator.scopes import scopes
 
 API = "rbac.authorization.k8s.io"
-VERBS = ("get", "list", "create", "patch")
+VERBS = ("get", "list", "watch", "create", "patch")
 
 Manifest = dict[str, Any]
 
@@ -45,9 +47,14 @@ class Right:
         return any(other != self and other in rights for other in wider)
 
 
-def manifests(config: Config, subject: Subject) -> list[Manifest]:
-    """A role and its binding for the whole cluster, where something asks for it, and then for each namespace."""
+def manifests(config: Config, subject: Subject, *, watching: bool) -> list[Manifest]:
+    """A role and its binding for the whole cluster, where something asks for it, and then for each namespace.
+
+    `rotator run` is `watching`; `rotator once` needs less.
+    """
     wanted = dict.fromkeys(_wanted(config))
+    if watching:
+        wanted |= dict.fromkeys(_on_watches(config))
     scopes: dict[str | None, list[Right]] = {None: []}
     for right in wanted:
         if not right.is_implied(wanted):
@@ -103,6 +110,15 @@ def _on_service_accounts(pull_secret: PullSecret, namespace: str | None) -> Iter
             yield Right("patch", "serviceaccounts", name, namespace)
 
 
+def _on_watches(config: Config) -> Iterator[Right]:
+    """Each watch begins with a list. What is heard of leads to a pass over one namespace, which reads by name."""
+    for scope in scopes(config):
+        for verb in ("list", "watch"):
+            yield Right(verb, scope.resource, scope.name, scope.namespace)
+        if scope.namespace is None and (scope.name or scope.resource == "namespaces"):
+            yield Right("get", scope.resource, scope.name, None)
+
+
 # As manifests --------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +160,9 @@ def _rule(resource: str, names: Sequence[str], verbs: Sequence[str]) -> Manifest
 
 _PURPOSES: Mapping[tuple[str, str], str] = {
     ("namespaces", "get"): "get: whether it exists, and is not being deleted",
+    ("namespaces", "watch"): "watch: hear of a new one at once",
+    ("secrets", "watch"): "watch: hear at once when it is changed or deleted",
+    ("serviceaccounts", "watch"): "watch: hear at once when a reference is lost",
     ("namespaces", "list"): "list: which there are, with which labels, and which are being deleted",
     ("secrets", "get"): "get: what stands in it",
     ("secrets", "list"): "list: where it is, with its name as the field selector",

@@ -18,11 +18,11 @@ def config(*pull_secrets: str) -> Config:
     return parse(f"{REGISTRY}pullSecrets:\n{items}", "config.yaml")
 
 
-def rules(*pull_secrets: str) -> dict[str, list[str]]:
+def rules(*pull_secrets: str, watching: bool = False) -> dict[str, list[str]]:
     """Each role's place and its rules: resource, names, verbs, as one would say it."""
     return {
         role["metadata"].get("namespace", "*"): [_said(rule) for rule in role["rules"]]
-        for role in rbac.manifests(config(*pull_secrets), OURS)
+        for role in rbac.manifests(config(*pull_secrets), OURS, watching=watching)
         if "rules" in role
     }
 
@@ -81,6 +81,26 @@ def test_service_accounts_by_name_where_they_are_named_and_no_patch_where_they_a
     assert rules(EVERYWHERE + chosen) == {"*": [*SECRET_EVERYWHERE, f"serviceaccounts {everywhere}"]}
 
 
+@pytest.mark.parametrize(
+    ("accounts", "in_a", "everywhere"),
+    [
+        ("{names: [w]}", ["w: get list watch patch"], ["w: get list watch patch"]),
+        ("{names: [w], mode: verify}", ["w: get list watch"], ["w: get list watch"]),
+        ('{names: ["w*"]}', ["*: get list watch patch"], ["*: get list watch patch"]),
+        ('{names: ["w*"], mode: verify}', ["*: list watch"], ["*: list watch"]),
+        ("{}", [], []),
+    ],
+)
+def test_who_watches_lists_and_watches_by_the_same_names(accounts: str, in_a: list[str], everywhere: list[str]) -> None:
+    """And reads one namespace by name where something changed; the Namespace itself is watched from outside only."""
+    chosen = f", serviceAccounts: {accounts}"
+    watched_in_a = ["namespaces a: get", "secrets pull: get list watch create patch"]
+    assert rules(IN_A + chosen, watching=True) == {"a": [*watched_in_a, *(f"serviceaccounts {each}" for each in in_a)]}
+    watched = ["namespaces *: get list watch", "secrets pull: get list watch create patch"]
+    said = [*watched, *(f"serviceaccounts {each}" for each in everywhere)]
+    assert rules(EVERYWHERE + chosen, watching=True) == {"*": said}
+
+
 def test_pull_secrets_of_one_namespace_share_its_role() -> None:
     """One rule for names that may be treated alike, in the order of the configuration; each name once."""
     assert rules(
@@ -129,7 +149,7 @@ def test_what_the_cluster_role_grants_is_not_granted_again(wide: str, in_a: list
 def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> None:
     """Role and RoleBinding in the namespace, ClusterRole and ClusterRoleBinding in none, all of the given name."""
     both = config("name: listed, namespaces: {names: [a]}", 'name: wide, namespaces: {names: ["*"]}')
-    made = rbac.manifests(both, rbac.Subject("tools", "turner", "rotator-images"))
+    made = rbac.manifests(both, rbac.Subject("tools", "turner", "rotator-images"), watching=False)
     shown = [(each["kind"], each["metadata"]) for each in made]
     assert shown == [
         ("ClusterRole", {"name": "rotator-images"}),
@@ -145,7 +165,8 @@ def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> No
 
 def test_the_yaml_is_the_manifests_with_a_word_on_each_rule() -> None:
     """What is read back is what went in; above each rule stands why; the namespaces that must exist come first."""
-    made = rbac.manifests(config(f"{IN_A}, serviceAccounts: {{names: [w]}}", EVERYWHERE.replace("pull", "wide")), OURS)
+    both = config(f"{IN_A}, serviceAccounts: {{names: [w]}}", EVERYWHERE.replace("pull", "wide"))
+    made = rbac.manifests(both, OURS, watching=True)
     text = rbac.text(made)
     assert list(yaml.safe_load_all(text)) == made
     lines = text.splitlines()
@@ -158,6 +179,6 @@ def test_the_yaml_is_the_manifests_with_a_word_on_each_rule() -> None:
 
 def test_a_configuration_that_means_nothing_needs_nothing() -> None:
     """All that it names is excluded: a comment that says so, and no manifest."""
-    text = rbac.text(rbac.manifests(config("name: pull, namespaces: {names: [a], exclude: [a]}"), OURS))
+    text = rbac.text(rbac.manifests(config("name: pull, namespaces: {names: [a], exclude: [a]}"), OURS, watching=True))
     assert list(yaml.safe_load_all(text)) == []
     assert "needs no right" in text

@@ -45,6 +45,7 @@ class Cluster:
     ) -> None:
         self._transport = Transport(log_in, workers=workers, timeout=timeout, deadline=deadline)
         self._page = page
+        self._written: dict[tuple[str, str, str], str] = {}
 
     @classmethod
     def connect(
@@ -113,15 +114,34 @@ class Cluster:
         Raises Conflict when the resourceVersion is stale or another manager owns a field (then it names the manager),
         and Invalid when the UID is not that of the Secret, its type is another, or it is immutable.
         """
-        self._transport.send(request.apply_secret(desired, force=force))
+        self._write(request.apply_secret(desired, force=force))
 
     def attach(self, account: ServiceAccountRecord, names: Sequence[str]) -> None:
         """Append references to these pull secrets. Raises Invalid when the ServiceAccount changed since it was read."""
-        self._transport.send(request.attach(account, names))
+        self._write(request.attach(account, names))
+
+    def wrote(self, resource: str, namespace: str, name: str, version: str) -> bool:
+        """Whether our own last write made this version of the object: then a watch's event tells nothing new.
+
+        Each write is known once, so that nothing has to be kept of what was heard.
+        """
+        key = (resource, namespace, name)
+        if self._written.get(key) != version:
+            return False
+        self._written.pop(key, None)
+        return True
 
     def reflector(self, scope: Scope, hearer: Hearer, draw: Callable[[], float]) -> Reflector:
         """Whoever tells of changes in this collection, from `start` on; to be stopped before this is closed."""
         return Reflector(self._transport, scope, hearer, draw)
+
+    def _write(self, asked: Request) -> None:
+        body = self._transport.send(asked)
+        try:
+            version = _WRITTEN.decode(body).metadata.resource_version
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return  # it was written all the same; only its echo will not be known
+        self._written[asked.resource, asked.namespace or "", asked.name or ""] = version
 
     def _read(self, asked: Request, decoder: msgspec.json.Decoder[T]) -> T:
         body = self._transport.send(asked)
@@ -151,6 +171,13 @@ class Cluster:
                 return
 
 
+class _Written(msgspec.Struct):
+    """The answer to a write, as far as it is read."""
+
+    metadata: answers.Metadata
+
+
+_WRITTEN = msgspec.json.Decoder(_Written)
 _VERSION = msgspec.json.Decoder(answers.Version)
 _NAMESPACE = msgspec.json.Decoder(answers.Namespace)
 _NAMESPACES = msgspec.json.Decoder(answers.Page[answers.Namespace])

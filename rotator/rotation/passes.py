@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,7 +15,7 @@ from rotator.clock import Clock, utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config, Registry
-from rotator.model import Action, Change, Credential, Plan, Snapshot
+from rotator.model import Action, Change, Credential, Plan, Snapshot, Subject
 from rotator.plan import plan
 from rotator.providers import Provider
 from rotator.rotation.apply import Applying, Progress
@@ -61,8 +62,8 @@ class Rotation:
         workers: int = WORKERS,
     ) -> None:
         self.config = config
+        self.cluster = cluster
         self.minting = Minting(config, provider_for, clock)
-        self._cluster = cluster
         self._clock = clock
         self._workers = workers
         self._writing = threading.Lock()
@@ -73,7 +74,7 @@ class Rotation:
     def stop(self) -> None:
         """Begin no further write, wait for no further mint or try: passes under way end soon and well."""
         self._stopped.set()
-        self._cluster.close()
+        self.cluster.close()
 
     def run(
         self,
@@ -82,21 +83,23 @@ class Rotation:
         only: str | None = None,
         progress: Progress | None = None,
         when_late: Callable[[str], None] | None = None,
+        spare: Callable[[Subject], bool] = lambda _: False,
     ) -> Report:
         """One pass over everything, or over the namespace `only`; without `write` it stops before the first write.
 
         Slow clouds are waited for, and what they give is written in a second round. With `when_late` they are not: it
         is called with the registry's name when a late mint has ended, from that mint's thread, for another pass then.
+        Objects that `spare` says are left for another pass, too.
 
         Raises ClusterUnusable where the cluster cannot be read at all; every other failure is in the report.
         """
         sight = self._look(only)
         mints = self._start_mints(sight)
         late = self._await(mints, PATIENCE)
-        sight, results = self._carry_out(sight, write=write, progress=progress)
+        sight, results = self._carry_out(sight, write=write, progress=progress, spare=spare)
         if late and when_late is None and not self._stopped.is_set():
             late = self._await(late, timedelta.max)
-            sight, later = self._carry_out(self._look(only), write=write, progress=progress)
+            sight, later = self._carry_out(self._look(only), write=write, progress=progress, spare=spare)
             results = _latest(results, later)
         report = Report(tuple(results), self._statuses(sight, mints, late), sight.snapshot)
         self._teller.tell(report)
@@ -108,7 +111,7 @@ class Rotation:
 
     def _look(self, only: str | None) -> _Sight:
         generation = self._generation
-        snapshot = gather(self._cluster, self.config, only)
+        snapshot = gather(self.cluster, self.config, only)
         held = self.minting.held
         now = self._clock()
         decided = plan(snapshot, self.config, held, now)
@@ -134,21 +137,27 @@ class Rotation:
             pending = wait(pending, timeout=min(0.2, max(until - time.monotonic(), 0))).not_done
         return {name: mint for name, mint in mints.items() if mint in pending}
 
-    def _carry_out(self, sight: _Sight, *, write: bool, progress: Progress | None) -> tuple[_Sight, list[Result]]:
-        with self._writing:
+    def _carry_out(
+        self, sight: _Sight, *, write: bool, progress: Progress | None, spare: Callable[[Subject], bool]
+    ) -> tuple[_Sight, list[Result]]:
+        # A repair in one namespace waits for no fan-out: where both write one object, its version decides.
+        with self._writing if sight.snapshot.only is None else nullcontext():
             if sight.generation != self._generation:  # another pass has written since: decide on what is there now
                 sight = self._look(sight.snapshot.only)
             applying = Applying(
-                self._cluster, self.config, sight.snapshot, self.minting.offers, self._clock, self._stopped.is_set
+                self.cluster, self.config, sight.snapshot, self.minting.offers, self._clock, self._stopped.is_set
             )
             idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
             asking = [change for change in sight.plan.changes if _asks(change)]
+            idle += [Result(change, Outcome.WAITING) for change in asking if spare(change.subject)]
+            asking = [change for change in asking if not spare(change.subject)]
             if not write:
                 return sight, idle + [applying.foresee(change) for change in asking]
             try:
                 return sight, idle + applying.apply(asking, self._workers, progress or _ignore)
             finally:
-                self._generation += bool(asking)  # not before: who looks while we write may miss some of it
+                if asking and sight.snapshot.only is None:
+                    self._generation += 1  # not before: who looks while we write may miss some of it
 
     def _statuses(self, sight: _Sight, mints: Collection[str], late: Collection[str]) -> tuple[RegistryStatus, ...]:
         return tuple(

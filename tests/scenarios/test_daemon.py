@@ -1,16 +1,21 @@
 """The daemon in this process: the alarms that it sets, and the clock that it watches."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
+
+from structlog.testing import capture_logs
 
 from rotator.clock import Clock, utc_now
 from rotator.daemon import Daemon
+from rotator.model import DATA_KEY as KEY
 from rotator.rotation import Rotation
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
-from tests.outside import ECR_ONLY, SECRET
+from tests.apiclient import EMPTY_AUTHS
+from tests.outside import ECR, ECR_ONLY, SECRET
 from tests.scenarios.world import World
 from tests.waiting import wait_until
 
@@ -30,9 +35,9 @@ def running(rotation: Rotation, clock: Clock = utc_now) -> Iterator[Daemon]:
         assert not thread.is_alive()
 
 
-def sweeps(world: World) -> int:
-    """How many passes have looked at the namespaces."""
-    return world.api.journal.counts["list", "namespaces", 200]
+def sweeps(events: list[MutableMapping[str, Any]]) -> int:
+    """How many passes over everything have ended."""
+    return sum(event["event"] == "pass.finished" and event["namespace"] is None for event in events)
 
 
 def test_a_clock_that_is_set_back_is_noticed(world: World) -> None:
@@ -44,11 +49,10 @@ def test_a_clock_that_is_set_back_is_noticed(world: World) -> None:
     def clock() -> datetime:
         return utc_now() + ahead[0]
 
-    with running(world.rotation(), clock):
-        assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
-        assert wait_until(lambda: sweeps(world) == 1, 5)
+    with capture_logs() as events, running(world.rotation(), clock):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
         ahead[0] = timedelta(hours=-5)
-        assert wait_until(lambda: sweeps(world) >= 2, 30)
+        assert wait_until(lambda: sweeps(events) >= 2, 30)
 
 
 def test_an_api_server_that_goes_on_failing_is_asked_less_and_less(world: World) -> None:
@@ -79,10 +83,10 @@ def test_what_the_api_server_did_not_answer_is_asked_for_again_soon(world: World
     """500 for the Secrets is a gap, not the end of the pass: another pass mends it, and forgets the failures."""
     world.add_namespaces("team-a")
     world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
-    first = iter([True])
+    second = iter([False, True])  # the first list is that of the watch
 
     def fail(call: Call) -> None:
-        if call.place.resource.name == "namespaces" and next(first, False):
+        if (call.verb, call.place.resource.name) == ("list", "namespaces") and next(second, False):
             world.api.faults.fail(3)  # as often as one request is sent
 
     world.api.before_request(fail)
@@ -101,3 +105,65 @@ def test_what_a_slow_cloud_gives_at_last_is_written_long_before_the_sweep(world:
         assert wait_until(lambda: world.api.journal.counts["patch", "serviceaccounts", 200] == 1, 30)
         world.net.aws.fault = None
         assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
+
+
+def test_what_is_lost_is_mended_at_once(world: World) -> None:
+    """A reference, a Secret, an entry, a whole new namespace: no sweep is near, and no cloud is asked again."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    store = world.api.store
+    with capture_logs() as events, running(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        store.change("serviceaccounts", "team-a", "workers", lambda account: account.pop("imagePullSecrets"))
+        assert wait_until(lambda: world.references("team-a") == [SECRET], 30)
+        store.delete("secrets", "team-a", SECRET)
+        assert wait_until(lambda: store.get("secrets", "team-a", SECRET) is not None, 30)
+        store.change("secrets", "team-a", SECRET, lambda secret: secret["data"].update({KEY: EMPTY_AUTHS}))
+        assert wait_until(lambda: set(world.auths("team-a")) == {ECR}, 30)
+        world.add_namespaces("team-new")
+        assert wait_until(lambda: store.get("secrets", "team-new", SECRET) is not None, 30)
+        assert wait_until(lambda: world.references("team-new") == [SECRET], 30)
+        assert sweeps(events) == 1
+    assert world.mints()["prod"] == 1
+
+
+def test_our_own_writes_lead_to_no_pass(world: World) -> None:
+    """A hundred namespaces are rolled out: each write comes back as an event, and none of them asks for a pass."""
+    world.add_namespaces(*(f"team-{n}" for n in range(100)))
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    with capture_logs() as events, running(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        world.add_namespaces("team-last")
+        assert wait_until(lambda: world.references("team-last") == [SECRET], 30)
+    passes = {event["namespace"] for event in events if event["event"] == "pass.finished"}
+    assert passes <= {None, "team-last"}
+
+
+def test_a_war_over_an_object_is_fought_ever_less_often(world: World) -> None:
+    """Somebody takes our reference away as soon as it is there: after a few repairs each waits longer than the last."""
+    world.add_namespaces("team-a", "team-b")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    store, stop = world.api.store, threading.Event()
+
+    def reset() -> None:
+        while not stop.wait(0.02):
+            if world.references("team-a"):
+                store.change("serviceaccounts", "team-a", "workers", lambda account: account.pop("imagePullSecrets"))
+
+    with capture_logs() as events, running(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        rival = threading.Thread(target=reset)
+        rival.start()
+        assert wait_until(lambda: pauses(events) == [2, 4], 30)
+        store.delete("secrets", "team-b", SECRET)
+        assert wait_until(lambda: store.get("secrets", "team-b", SECRET) is not None, 30)
+        stop.set()
+        rival.join()
+        assert wait_until(lambda: world.references("team-a") == [SECRET], 30)
+    attached = [event for event in events if event["event"] == "reference.attached" and event["namespace"] == "team-a"]
+    assert len(attached) <= 6
+
+
+def pauses(events: list[MutableMapping[str, Any]]) -> list[float]:
+    """How long each contested object was left alone."""
+    return [event["next_attempt_in_s"] for event in events if event["event"] == "object.contested"]

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -65,15 +65,17 @@ class Gate:
 
     @contextmanager
     def before(self, installation: Installation) -> Iterator[None]:
-        """Lead the program through here."""
+        """Lead the program through here, meanwhile."""
         authority = Authority()
         path = installation.directory / "kubeconfig"
         with Server(self.forward, tls=authority.context("127.0.0.1")) as server:
-            content = yaml.safe_load(path.read_text())
+            direct = path.read_text()
+            content = yaml.safe_load(direct)
             ca = authority.write(installation.directory / "gate.pem")
             content["clusters"][0]["cluster"] = {"server": server.url, "certificate-authority": str(ca)}
             path.write_text(yaml.safe_dump(content))
             yield
+            path.write_text(direct)
 
 
 class Rival:
@@ -116,15 +118,14 @@ def test_the_printed_roles_are_enough_and_all_that_it_has(
     controlplane: ControlPlane, tmp_path: Path, case: str
 ) -> None:
     """Roll-out, adoption, conflicts, renewal, an edited Secret, a lost reference, a deleted namespace; and no 403."""
-    with ExitStack() as stack:
-        installation = stack.enter_context(installed_on(controlplane, tmp_path, LIFE))
+    with installed_on(controlplane, tmp_path, LIFE) as installation:
         names = stage(installation, case)
         rival = Rival(controlplane, names["team-a"])
-        stack.enter_context(Gate(controlplane, rival).before(installation))
         roles = apply_printed(installation)
         for name in (*names.values(), "kube-system"):
             assert surplus(installation, name, roles) == set()
-        done = installation.run("once")
+        with Gate(controlplane, rival).before(installation):
+            done = installation.run("once")
         assert done.returncode == 0, done.stderr
         assert set(installation.auths(names["team-a"])) == {GHCR, ECR}
         assert set(installation.auths(names["team-b"])) == {ECR}

@@ -5,25 +5,30 @@ the printed ones on a real cluster.
 """
 
 import re
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
 from rotator import rbac
+from rotator.clock import utc_now
 from rotator.config import parse
+from rotator.daemon import Daemon
 from rotator.errors import ClusterUnusable
 from rotator.rotation import Rotation
 from rotator.sandbox.apiserver import Call, Rule
 from tests.controlplane.server import ControlPlane
 from tests.installation import ACCOUNT, Installation, installed_on
 from tests.outside import ECR, SECRET
-from tests.scenarios.roles import BY_NAME, CASES, GHCR, HEAD, TEAMS, TWO, VERIFIED, flat, print_roles, stage
+from tests.scenarios.roles import BY_NAME, BY_PATTERN, CASES, GHCR, HEAD, TEAMS, TWO, VERIFIED, flat, print_roles, stage
 from tests.scenarios.world import World
+from tests.waiting import eventually
 
 HINT = re.compile(r"grant verbs \[([a-z, ]+)\] on ([a-z]+)(?: named ([\w.-]+))?(?: in namespace ([\w.-]+))?")
 
@@ -75,9 +80,9 @@ def hinted(text: str) -> list[Right]:
 # One right at a time -------------------------------------------------------------------------------------------------
 
 
-def printed(case: str) -> list[Right]:
+def printed(case: str, *, watching: bool = False) -> list[Right]:
     """The rights of the roles for this configuration."""
-    return rights_of(rbac.manifests(parse(HEAD + CASES[case], case), rbac.Subject()))
+    return rights_of(rbac.manifests(parse(HEAD + CASES[case], case), rbac.Subject(), watching=watching))
 
 
 def prepare(world: World, case: str) -> None:
@@ -204,3 +209,39 @@ def test_the_errors_lead_from_no_right_to_a_good_pass(controlplane: ControlPlane
             granted |= asked
         assert ECR in installation.auths(names["team-b"])
         assert [right for right in granted if not any(other.allows(right) for other in enough)] == []
+
+
+# What only a daemon needs --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "right"),
+    [
+        pytest.param(case, right, id=f"{case}: {right}")
+        for case in (BY_NAME, BY_PATTERN, VERIFIED)
+        for right in sorted(set(printed(case, watching=True)) - set(printed(case)), key=str)
+        if right.namespace != "team-b"  # its Role says what that of team-a says
+    ],
+)
+def test_a_daemon_without_one_right_names_the_rule_to_add(world: World, case: str, right: Right) -> None:
+    """Without it something is not heard of, or not read when it was: the log asks for just that, and the rest works."""
+    prepare(world, case)
+    rules = [other.rule() for other in printed(case, watching=True) if other != right]
+    stop = threading.Event()
+    daemon = Daemon(world.rotation("without", rules), utc_now)
+    thread = threading.Thread(target=daemon.run, args=(stop,))
+    with capture_logs() as events:
+        thread.start()
+        try:
+            eventually(lambda: any(event["event"] == "pass.finished" for event in events), "the first pass")
+            _secrets_are_deleted(world)  # an event, for what is read by name then
+            eventually(lambda: any(map(right.allows, hinted(_words(events)))), f"{right} is asked for")
+        finally:
+            stop.set()
+            thread.join(30)
+    asked = hinted(_words(events))
+    assert all(any(other.allows(hint) for other in printed(case, watching=True)) for hint in asked), asked
+
+
+def _words(events: Iterable[Mapping[str, Any]]) -> str:
+    return "\n".join(f"{event.get('message', '')} {event.get('hint', '')}" for event in list(events))

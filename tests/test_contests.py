@@ -1,0 +1,52 @@
+"""Objects that are changed back again and again are left alone for longer each time."""
+
+from datetime import timedelta
+
+from rotator.contests import FREE, LONGEST_PAUSE, WINDOW, Contests
+from rotator.model import Kind, Subject
+
+OURS = Subject(Kind.SERVICE_ACCOUNT, "team-a", "workers")
+OTHER = Subject(Kind.SERVICE_ACCOUNT, "team-b", "workers")
+
+
+class Clock:
+    """Seconds that a test moves on."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.now
+
+
+def test_the_first_repairs_are_free_and_each_further_one_costs_twice_the_pause() -> None:
+    """2, 4, 8 … seconds, and never more than the longest."""
+    contests = Contests(Clock())
+    pauses = [contests.note(OURS).total_seconds() for _ in range(14)]
+    assert pauses[:5] == [0, 0, 2, 4, 8]
+    assert pauses[-1] == LONGEST_PAUSE.total_seconds()
+    assert contests.note(OTHER) == timedelta(0)
+
+
+def test_an_object_is_paused_until_its_pause_is_over() -> None:
+    """And no other with it."""
+    clock = Clock()
+    contests = Contests(clock)
+    for _ in range(FREE):
+        contests.note(OURS)
+    assert contests.is_paused(OURS)
+    assert not contests.is_paused(OTHER)
+    clock.now += 2
+    assert not contests.is_paused(OURS)
+
+
+def test_what_is_long_ago_is_forgotten() -> None:
+    """A repair now and then is no war, and nothing is kept of objects that are gone."""
+    clock = Clock()
+    contests = Contests(clock)
+    for _ in range(10):
+        assert contests.note(OURS) == timedelta(0)
+        clock.now += WINDOW.total_seconds() / 2 + 1
+    clock.now += WINDOW.total_seconds()
+    contests.note(OTHER)
+    assert OURS not in contests._repairs  # noqa: SLF001
