@@ -354,7 +354,7 @@ def search(machine: type[Machine], number: int) -> None:
     )
 
 
-pytestmark = pytest.mark.timeout(0 if SEARCH else 120)
+pytestmark = pytest.mark.timeout(0 if SEARCH else 600)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
