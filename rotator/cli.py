@@ -135,13 +135,13 @@ class _Name(click.ParamType[str]):
     name = "name"
 
     def __init__(self, *, dots: bool = True) -> None:
-        label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-        self._form = re.compile(rf"(?=.{{1,253}}$){label}(?:\.{label})*" if dots else label)
+        label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+        self._form = re.compile(rf"(?=.{{1,253}}$){label}(?:\.{label})*" if dots else rf"(?=.{{1,63}}$){label}")
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name itself."""
         if not self._form.fullmatch(value):
-            self.fail("a cluster has no such names; write a-z, 0-9 and -, as in rotator", param, ctx)
+            self.fail("write a name of a-z, 0-9 and -, as in rotator", param, ctx)
         return value
 
 

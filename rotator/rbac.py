@@ -198,7 +198,8 @@ _Dumper.add_representer(str, _Dumper.represent_word)
 
 def _head(roles: Sequence[Manifest]) -> str:
     places = dict.fromkeys(place for role in roles if (place := role["metadata"].get("namespace")))
-    words = "What rotator may do with its configuration, and no more, as `rotator rbac` prints it."
+    words = "What rotator may do with its configuration, as `rotator rbac` prints it."
+    words += " Patterns, labels and `exclude` narrow what it does; RBAC knows names alone."
     if places:
         words += f" These namespaces must exist: {', '.join(places)}. One that is deleted takes its Role with it: apply"
         words += " this again when it is back."

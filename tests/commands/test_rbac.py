@@ -51,10 +51,11 @@ def test_the_options_name_the_service_account_and_the_roles(shell: Shell) -> Non
         ("--service-account", ""),
         ("--name", "system:admin"),
         ("--name", "a\n- kind: Pod"),
-        ("--name", "x" * 64),
+        ("--namespace", "x" * 64),
+        ("--name", "x" * 254),
     ],
 )
-def test_a_name_that_no_cluster_takes_is_refused(shell: Shell, option: str, value: str) -> None:
+def test_a_name_of_another_form_is_refused(shell: Shell, option: str, value: str) -> None:
     """Exit code 2 and one line that names the option, before kubectl finds out halfway through."""
     done = shell.run("rbac", option, value)
     assert (done.returncode, done.stdout) == (2, "")

@@ -15,7 +15,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--where-possible", action="store_true", help="where it cannot be built, say so and go on")
     options = parser.parse_args()
-    built = _build(binaries.missing())
+    try:
+        built = _build(binaries.missing())
+    except OSError as error:
+        click.echo(f"{binaries.cache_folder()} cannot be written ({error.strerror}): set XDG_CACHE_HOME", err=True)
+        built = False
+    except KeyboardInterrupt:
+        click.echo("stopped; what is built stays, and the next run builds the rest", err=True)
+        return 130
+    if built and not options.where_possible:
+        click.echo(f"Kubernetes {binaries.kubernetes_version()} is built: {binaries.cache_folder()}")
     return 0 if built or options.where_possible else 1
 
 
@@ -29,7 +38,7 @@ def _build(programs: list[str]) -> bool:
         return False
     click.echo(
         f"Building Kubernetes {binaries.kubernetes_version()} from source for the tests: {', '.join(programs)}.\n"
-        f"Once, about ten minutes on two cores, into {binaries.cache_folder()}"
+        f"Once, about ten minutes for all of it on two cores, into {binaries.cache_folder()}"
     )
     for program in programs:
         begun = time.monotonic()

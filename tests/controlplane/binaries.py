@@ -28,7 +28,7 @@ def find(program: str) -> Path | None:
     """The program's path; None where it has not been built, nor come with KUBEBUILDER_ASSETS."""
     places = [Path(assets)] if (assets := os.environ.get("KUBEBUILDER_ASSETS")) else []
     candidates = (place / program for place in (*places, cache_folder()))
-    return next((path for path in candidates if os.access(path, os.X_OK)), None)
+    return next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def missing() -> list[str]:

@@ -260,9 +260,9 @@ class ControlPlane:
             return any(program.process.poll() is not None for program in self.programs) or condition()
 
         ready = wait_until(done, PATIENCE)
-        for program in self.programs:
-            if not ready or program.process.poll() is not None:
-                raise NotReadyError(program)
+        ended = next((program for program in self.programs if program.process.poll() is not None), None)
+        if ended or not ready:
+            raise NotReadyError(ended or self.programs[-1])  # each is started when those before it are ready
 
     def _is_ready(self) -> bool:
         try:

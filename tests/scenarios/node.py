@@ -31,6 +31,9 @@ class Pulled(Protocol):
         """What the client said, if not."""
 
 
+ANONYMOUS = b'{"auths": {}}'
+"""Where nothing matches, a kubelet asks without any credential."""
+
 Puller = Callable[[str, bytes], Pulled]
 """Pulls an image with the credentials of a dockerconfigjson."""
 
@@ -113,15 +116,12 @@ class Node:
     def _refusal(self, references: tuple[str, ...], image: str) -> str:
         """Why the image cannot be pulled; "" if it was."""
         matches = keyring.lookup(list(self._secrets(references)), image)
-        if not matches:
-            return "no pull secret matches" if references else "the Pod names no pull secret"
-        said = ""
-        for match in matches:
-            pulled = self._pull(image, _authfile(match))
-            if pulled.ok:
-                return ""
-            said = pulled.message
-        return said or "refused"
+        tried = [self._pull(image, file) for file in map(_authfile, matches)] or [self._pull(image, ANONYMOUS)]
+        if any(pulled.ok for pulled in tried):
+            return ""
+        if not references:
+            return f"the Pod names no pull secret: {tried[-1].message}"
+        return tried[-1].message if matches else f"no pull secret matches: {tried[-1].message}"
 
     def _secrets(self, references: tuple[str, ...]) -> Iterator[keyring.PullSecretData]:
         for name in references:

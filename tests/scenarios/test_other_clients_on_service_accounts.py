@@ -92,7 +92,7 @@ def test_however_our_reference_is_lost_it_comes_back_behind_theirs(installation:
     assert {name: team.workers for name, team in found.items()} == after
 
 
-def test_a_manifest_without_a_list_never_loses_the_reference(installation: Installation) -> None:
+def test_no_apply_of_a_manifest_without_a_list_loses_the_reference(installation: Installation) -> None:
     """Client-side or server-side, with force or without: applied again and again, nothing is left to repair."""
     (team,) = teams(installation, "a")
     sync(team, team.account(app="shop"))
