@@ -36,7 +36,7 @@ def desired_secret(
     return DesiredSecret(
         namespace=change.subject.namespace,
         name=change.subject.name,
-        text=dockerconfig.merge(record.text if record else None, new, drop=entries.left_over()),
+        text=dockerconfig.merge(record.text if record else None, new, drop=entries.spent()),
         labels=annotations.labels(pull_secret.name, record),
         annotations=annotations.write(entries.kept_notes() | notes),
         uid=record.uid if record else None,

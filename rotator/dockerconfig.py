@@ -51,6 +51,11 @@ def digests(text: SecretText, ours: Collection[str] = ()) -> dict[str, str]:
     return dict(_digests(text, frozenset(ours)))
 
 
+def broken(text: SecretText, ours: Collection[str]) -> frozenset[str]:
+    """The keys that name one of these hosts, but whose entry the kubelet cannot parse: it fails on the whole text."""
+    return _broken(text, frozenset(ours))
+
+
 def digest_of(credential: Credential) -> str:
     """The digest of the entry that we write for this credential."""
     return _digest(_written(credential))
@@ -171,6 +176,20 @@ def _digests(text: SecretText, ours: frozenset[str]) -> tuple[tuple[str, str], .
         if _host_named(key, ours) is None:
             _entry(key, value)
     return tuple((key, _digest(value)) for key, value in entries)
+
+
+@lru_cache(maxsize=16)
+def _broken(text: SecretText, ours: frozenset[str]) -> frozenset[str]:
+    entries = _auths(_document(text))
+    return frozenset(key for key, value in entries if _host_named(key, ours) is not None and not _parses(key, value))
+
+
+def _parses(key: str, value: str) -> bool:
+    try:
+        _entry(key, value)
+    except DockerConfigError:
+        return False
+    return True
 
 
 def _digest(value: str) -> str:

@@ -18,6 +18,7 @@ class Entries:
     notes: Mapping[str, Note]
     digests: Mapping[str, str]
     keys: Mapping[str, tuple[str, ...]]
+    broken: frozenset[str]
 
     @classmethod
     def of(cls, record: SecretRecord | None, registry_of: Mapping[str, str]) -> Self:
@@ -25,7 +26,8 @@ class Entries:
         text = record.text if record else None
         digests = dockerconfig.digests(text, tuple(registry_of)) if text else {}
         notes = annotations.read(record.annotations) if record else {}
-        return cls(registry_of, notes, digests, _keys(digests, registry_of))
+        broken = dockerconfig.broken(text, tuple(registry_of)) if text else frozenset[str]()
+        return cls(registry_of, notes, digests, _keys(digests, registry_of), broken)
 
     def is_absent(self, host: str) -> bool:
         """Whether no key names this host."""
@@ -45,12 +47,17 @@ class Entries:
 
     def kept_notes(self) -> dict[str, Note]:
         """The notes of configured hosts that have an entry: they stay as they are."""
-        return {host: note for host, note in self.notes.items() if host in self.registry_of and host in self.digests}
+        held = self.digests.keys() - self.broken
+        return {host: note for host, note in self.notes.items() if host in self.registry_of and host in held}
 
-    def left_over(self) -> set[str]:
-        """The hosts that left the configuration while their entry is still as we wrote it."""
+    def spent(self) -> set[str]:
+        """The keys that go with the next write.
+
+        Those of hosts that left the configuration, while their entry is still as we wrote it; and those of ours that
+        somebody broke: where there is nothing to put in their place, they would fail the other registries' too.
+        """
         gone = self.notes.keys() - set(self.registry_of)
-        return {host for host in gone if self.digests.get(host) == self.notes[host].digest}
+        return {host for host in gone if self.digests.get(host) == self.notes[host].digest} | self.broken
 
 
 def _keys(digests: Mapping[str, str], hosts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

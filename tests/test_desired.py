@@ -171,6 +171,15 @@ def test_an_entry_whose_host_left_the_configuration_goes_with_the_next_write() -
         assert set(annotations.read(desired.annotations)) == {ECR}
 
 
+def test_invariant_6_an_entry_of_ours_that_somebody_broke_holds_up_no_other() -> None:
+    """Its registry fails, so nothing can replace it: it goes with its note, or a kubelet would fail on all of them."""
+    text = SecretText(json.dumps({"auths": {"ghcr.io": {"auth": "YTpi"}, ECR: {"auth": "%%%"}}}))
+    desired = write(secret({ECR: ("prod", OLD)}, text=text), {GAR: NEW[GAR]})
+    assert set(auths(desired)) == {"ghcr.io", GAR}
+    assert desired is not None
+    assert set(json.loads(desired.annotations[annotations.ENTRIES])) == {GAR}
+
+
 def test_an_up_to_date_entry_is_not_touched_by_a_write_for_another() -> None:
     """Only what a change needs is set: a young ECR entry keeps its bytes and its note while GAR is renewed."""
     young = credential("young")

@@ -272,6 +272,25 @@ def test_invariant_6_a_defect_in_one_namespace_ends_no_other(world: World) -> No
     assert {r.error.message.split(":")[0] for r in results if r.error} == {"KeyError at apply.py"}
 
 
+def test_invariant_6_an_entry_that_a_tenant_broke_in_an_outage_fails_nobody(world: World) -> None:
+    """Nothing can replace it now: `check` foresees the rest all the same, and the other registries are written."""
+    world.add_namespaces("team-a", "team-b")
+    world.once()
+
+    def spoil(secret: dict[str, Any]) -> None:
+        content = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+        content["auths"][ECR] = {"auth": "%%%"}
+        secret["data"][".dockerconfigjson"] = base64.b64encode(json.dumps(content).encode()).decode()
+
+    world.api.store.change("secrets", "team-a", SECRET, spoil)
+    world.net.aws.fault = Fault.REFUSING
+    world.clock.advance(minutes=40)
+    assert result(world.rotation().run(write=False), "team-a").outcome is Outcome.PLANNED
+    assert result(world.once(), "team-a").outcome is Outcome.WRITTEN
+    assert set(world.auths("team-a")) == {GAR, ACR}
+    assert world.password("team-a", GAR) == world.password("team-b", GAR)
+
+
 @pytest.mark.parametrize(("hours", "outcome"), [(0, Outcome.BLOCKED), (7, Outcome.WAITING), (13, Outcome.BLOCKED)])
 def test_check_foresees_what_cannot_be_written(world: World, hours: int, outcome: Outcome) -> None:
     """The cloud refuses: an absent or expired entry is blocked; one that is only due waits, and is still valid."""
