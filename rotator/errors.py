@@ -27,6 +27,7 @@ RotatorError                     exit code 1
     ├── Conflict                 409: changed since it was read, or another field manager owns it
     ├── Invalid                  422: a failed precondition or an immutable field
     ├── Throttled                retryable: 429, with the server's Retry-After
+    ├── NotLeading               not sent: another replica writes, or this one is stopping
     └── ServerFailed             retryable: 5xx, time-out, connection lost
         └── Gone (cluster/)      410: a page or a watch is too old to be continued
 
@@ -212,6 +213,10 @@ class Throttled(ClusterError):
     """429: the API server asks for patience; `retry_after` is its own figure, where it gave one."""
 
     retryable = True
+
+
+class NotLeading(ClusterError):
+    """The write was not sent: this process does not lead any more, or it is stopping."""
 
 
 class ServerFailed(ClusterError):

@@ -30,11 +30,11 @@ class Timing:
 
     def __post_init__(self) -> None:
         if self.retry_period <= timedelta():
-            msg = "the retry period must be positive"
+            msg = "the retry period must be positive; write for example 2s"
         elif self.renew_deadline <= self.retry_period * CLIENT_GO_JITTER:
-            msg = f"the renew deadline must be longer than {CLIENT_GO_JITTER:g} retry periods"
+            msg = f"the renew deadline must be longer than {CLIENT_GO_JITTER:g} retry periods; lengthen it"
         elif self.lease_duration <= self.renew_deadline:
-            msg = "the lease duration must be longer than the renew deadline"
+            msg = "the lease duration must be longer than the renew deadline; lengthen it"
         else:
             return
         raise ValueError(msg)

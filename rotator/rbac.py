@@ -18,7 +18,9 @@ from rotator.config import Config, PullSecret
 from rotator.scopes import scopes
 
 API = "rbac.authorization.k8s.io"
-VERBS = ("get", "list", "watch", "create", "patch")
+VERBS = ("get", "list", "watch", "create", "update", "patch")
+GROUPS = {"leases": "coordination.k8s.io"}
+"""The API groups of resources outside the core."""
 
 Manifest = dict[str, Any]
 
@@ -54,7 +56,7 @@ def manifests(config: Config, subject: Subject, *, watching: bool) -> list[Manif
     """
     wanted = dict.fromkeys(_wanted(config))
     if watching:
-        wanted |= dict.fromkeys(_on_watches(config))
+        wanted |= dict.fromkeys((*_on_watches(config), *_on_lease(config, subject)))
     scopes: dict[str | None, list[Right]] = {None: []}
     for right in wanted:
         if not right.is_implied(wanted):
@@ -119,6 +121,14 @@ def _on_watches(config: Config) -> Iterator[Right]:
             yield Right("get", scope.resource, scope.name, None)
 
 
+def _on_lease(config: Config, subject: Subject) -> Iterator[Right]:
+    """It is made and kept by PUT, which carries the name, as a POST does not."""
+    election = config.leader_election
+    if election.enabled:
+        for verb in ("get", "create", "update"):
+            yield Right(verb, "leases", election.name, election.namespace or subject.namespace)
+
+
 # As manifests --------------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +163,7 @@ def _rules(rights: Sequence[Right]) -> list[Manifest]:
 
 def _rule(resource: str, names: Sequence[str], verbs: Sequence[str]) -> Manifest:
     chosen = {"resourceNames": list(names)} if names else {}
-    return {"apiGroups": [""], "resources": [resource], **chosen, "verbs": list(verbs)}
+    return {"apiGroups": [GROUPS.get(resource, "")], "resources": [resource], **chosen, "verbs": list(verbs)}
 
 
 # As YAML -------------------------------------------------------------------------------------------------------------
@@ -163,6 +173,7 @@ _PURPOSES: Mapping[tuple[str, str], str] = {
     ("namespaces", "watch"): "watch: hear of a new one at once",
     ("secrets", "watch"): "watch: hear at once when it is changed or deleted",
     ("serviceaccounts", "watch"): "watch: hear at once when a reference is lost",
+    ("leases", "create"): "get, create, update: of several replicas one writes, the holder of this Lease",
     ("namespaces", "list"): "list: which there are, with which labels, and which are being deleted",
     ("secrets", "get"): "get: what stands in it",
     ("secrets", "list"): "list: where it is, with its name as the field selector",

@@ -12,25 +12,26 @@ REGISTRY = "registries:\n  - {name: prod, ecr: {hosts: [123456789012.dkr.ecr.eu-
 OURS = rbac.Subject()
 
 
-def config(*pull_secrets: str) -> Config:
+def config(*pull_secrets: str, election: str = "{enabled: false}") -> Config:
     """A configuration with these pull secrets: name, namespaces and, where there are any, ServiceAccounts."""
     items = "".join(f"  - {{registries: [prod], {words}}}\n" for words in pull_secrets)
-    return parse(f"{REGISTRY}pullSecrets:\n{items}", "config.yaml")
+    return parse(f"{REGISTRY}pullSecrets:\n{items}leaderElection: {election}\n", "config.yaml")
 
 
-def rules(*pull_secrets: str, watching: bool = False) -> dict[str, list[str]]:
+def rules(*pull_secrets: str, watching: bool = False, election: str = "{enabled: false}") -> dict[str, list[str]]:
     """Each role's place and its rules: resource, names, verbs, as one would say it."""
     return {
         role["metadata"].get("namespace", "*"): [_said(rule) for rule in role["rules"]]
-        for role in rbac.manifests(config(*pull_secrets), OURS, watching=watching)
+        for role in rbac.manifests(config(*pull_secrets, election=election), OURS, watching=watching)
         if "rules" in role
     }
 
 
 def _said(rule: dict[str, Any]) -> str:
     names = " ".join(rule.get("resourceNames", ["*"]))
-    assert (rule["apiGroups"], len(rule["resources"])) == ([""], 1)
-    return f"{rule['resources'][0]} {names}: {' '.join(rule['verbs'])}"
+    (group,), (resource,) = rule["apiGroups"], rule["resources"]
+    assert group == ("coordination.k8s.io" if resource == "leases" else "")
+    return f"{resource} {names}: {' '.join(rule['verbs'])}"
 
 
 IN_A = "name: pull, namespaces: {names: [a]}"
@@ -101,6 +102,17 @@ def test_who_watches_lists_and_watches_by_the_same_names(accounts: str, in_a: li
     assert rules(EVERYWHERE + chosen, watching=True) == {"*": said}
 
 
+@pytest.mark.parametrize(
+    ("election", "place", "name"),
+    [("{}", "rotator", "rotator"), ("{namespace: tools, name: turner}", "tools", "turner")],
+)
+def test_replicas_of_a_deployment_share_one_lease(election: str, place: str, name: str) -> None:
+    """By its name, in rotator's namespace or the one that is configured; nothing of it for a CronJob."""
+    lease = [f"leases {name}: get create update"]
+    assert rules(IN_A, watching=True, election=election)[place] == lease
+    assert rules(IN_A, election=election) == {"a": SECRET_IN_A}
+
+
 def test_pull_secrets_of_one_namespace_share_its_role() -> None:
     """One rule for names that may be treated alike, in the order of the configuration; each name once."""
     assert rules(
@@ -165,7 +177,7 @@ def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> No
 
 def test_the_yaml_is_the_manifests_with_a_word_on_each_rule() -> None:
     """What is read back is what went in; above each rule stands why; the namespaces that must exist come first."""
-    both = config(f"{IN_A}, serviceAccounts: {{names: [w]}}", EVERYWHERE.replace("pull", "wide"))
+    both = config(f"{IN_A}, serviceAccounts: {{names: [w]}}", EVERYWHERE.replace("pull", "wide"), election="{}")
     made = rbac.manifests(both, OURS, watching=True)
     text = rbac.text(made)
     assert list(yaml.safe_load_all(text)) == made
@@ -174,7 +186,7 @@ def test_the_yaml_is_the_manifests_with_a_word_on_each_rule() -> None:
         if line.startswith("  - apiGroups:"):
             assert lines[number - 1].startswith("  # ")
     head = " ".join(line.removeprefix("# ") for line in lines[: lines.index("---")])
-    assert "These namespaces must exist: a." in head
+    assert "These namespaces must exist: a, rotator." in head
     assert all(len(line) <= 120 for line in lines)
 
 

@@ -31,7 +31,7 @@ class Cluster:
     """One API server, for many threads. Every call raises a ClusterError, and nothing else.
 
     Each try is bounded by `timeout` to connect and again for the whole answer, and each call with its tries by
-    `deadline`.
+    `deadline`. No write begins while `may_write` says no: then it is a NotLeading.
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class Cluster:
         timeout: timedelta = timedelta(seconds=10),
         deadline: timedelta = timedelta(seconds=30),
         page: int = PAGE,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._transport = Transport(log_in, workers=workers, timeout=timeout, deadline=deadline)
+        self._transport = Transport(log_in, workers=workers, timeout=timeout, deadline=deadline, may_write=may_write)
         self._page = page
         self._written: dict[tuple[str, str, str], str] = {}
 
@@ -55,13 +56,14 @@ class Cluster:
         *,
         workers: int = 16,
         timeout: timedelta = timedelta(seconds=10),
+        may_write: Callable[[], bool] = lambda: True,
     ) -> Self:
         """The cluster of a kubeconfig's context, or the one that we run in; nothing is sent yet.
 
         Without a kubeconfig (argument, KUBECONFIG) the Pod's own cluster comes before ~/.kube/config. Raises
         ClusterUnusable.
         """
-        return cls(partial(log_in, kubeconfig, context), workers=workers, timeout=timeout)
+        return cls(partial(log_in, kubeconfig, context), workers=workers, timeout=timeout, may_write=may_write)
 
     def close(self) -> None:
         """Close the connections."""

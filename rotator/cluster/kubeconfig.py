@@ -37,6 +37,7 @@ class Context(msgspec.Struct):
 
     cluster: str
     user: str = ""
+    namespace: str = ""
 
 
 class NamedCluster(msgspec.Struct):
@@ -78,8 +79,8 @@ class _Named(Protocol):
 N = TypeVar("N", bound=_Named)
 
 
-def checked_context(paths: list[Path], context: str | None) -> str:
-    """The name of the context to use: that one, or the first file's current one. Raises ClusterUnusable."""
+def checked_context(paths: list[Path], context: str | None) -> tuple[str, Context]:
+    """The context to use, with its name: that one, or the first file's current one. Raises ClusterUnusable."""
     documents = [_read(path) for path in paths]
     source = ":".join(str(path) for path in paths)
     wanted = context or next((document.current_context for document in documents if document.current_context), "")
@@ -90,7 +91,7 @@ def checked_context(paths: list[Path], context: str | None) -> str:
     chosen = contexts[wanted].context
     _check_cluster(source, chosen.cluster, _by_name(item for document in documents for item in document.clusters or ()))
     _check_user(source, chosen.user, _by_name(item for document in documents for item in document.users or ()))
-    return wanted
+    return wanted, chosen
 
 
 def unusable(source: str, problem: str, hint: str = "") -> ClusterUnusable:

@@ -19,6 +19,7 @@ from rotator.cluster.tls import certificate_problem
 from rotator.errors import ClusterUnusable
 
 HOME_KUBECONFIG = "~/.kube/config"
+DEFAULT_NAMESPACE = "default"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -27,18 +28,36 @@ def log_in(kubeconfig: Path | None, context: str | None) -> Configuration:
 
     Naming a context means a kubeconfig too. Raises ClusterUnusable.
     """
+    paths = _kubeconfigs(kubeconfig, context)
+    return from_kubeconfig(paths, context) if paths else from_pod(SERVICE_ACCOUNT)
+
+
+def own_namespace(kubeconfig: Path | None, context: str | None) -> str:
+    """The Pod's namespace, or that of the context, where kubectl would look first. Raises ClusterUnusable."""
+    paths = _kubeconfigs(kubeconfig, context)
+    if paths:
+        return checked_context(paths, context)[1].namespace or DEFAULT_NAMESPACE
+    try:
+        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"this Pod's namespace cannot be read from {SERVICE_ACCOUNT}/namespace"
+        raise ClusterUnusable(msg, hint="name it in the configuration: leaderElection.namespace") from error
+
+
+def _kubeconfigs(kubeconfig: Path | None, context: str | None) -> list[Path]:
+    """The files that are named, or the one at home; none: we run in a Pod. Raises ClusterUnusable."""
     named = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG", "")
     if not named and not context and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return from_pod(SERVICE_ACCOUNT)
+        return []
     if named:
         paths = [Path(path).expanduser() for path in named.split(os.pathsep) if path]
         # kubectl passes over files of KUBECONFIG that do not exist; one that is named alone must.
-        return from_kubeconfig([path for path in paths if path.exists()] or paths[:1], context)
+        return [path for path in paths if path.exists()] or paths[:1]
     home = Path(HOME_KUBECONFIG).expanduser()
     if not home.exists():
         msg = f"no cluster is named: there is no {HOME_KUBECONFIG}, and this is no Pod"
         raise ClusterUnusable(msg, hint="name a kubeconfig with --kubeconfig or KUBECONFIG")
-    return from_kubeconfig([home], context)
+    return [home]
 
 
 TRY_KUBECTL = "see what `kubectl version` says with this kubeconfig and context"
@@ -47,7 +66,7 @@ TRY_KUBECTL = "see what `kubectl version` says with this kubeconfig and context"
 def from_kubeconfig(paths: list[Path], context: str | None) -> Configuration:
     """The configuration of a context of these files. Raises ClusterUnusable."""
     source = os.pathsep.join(str(path) for path in paths)
-    chosen = checked_context(paths, context)
+    chosen, _ = checked_context(paths, context)
     configuration = Configuration()
     try:
         load_kube_config(source, chosen, configuration)  # type: ignore[no-untyped-call]

@@ -25,7 +25,7 @@ from rotator.cluster.request import Request
 from rotator.cluster.stream import Stream
 from rotator.cluster.tls import relax
 from rotator.deadline import DeadlineExceeded, within
-from rotator.errors import ClusterError, ClusterUnusable, ServerFailed, Throttled
+from rotator.errors import ClusterError, ClusterUnusable, NotLeading, ServerFailed, Throttled
 
 T = TypeVar("T")
 
@@ -42,21 +42,31 @@ shortly before its expiry. Asking costs 40 µs, and 100 more for the thread that
 
 
 class Transport:
-    """A connection to one API server, for many threads. `log_in` reads the configuration, again after a 401."""
+    """A connection to one API server, for many threads. `log_in` reads the configuration, again after a 401.
+
+    `may_write` is asked right before each try of a request that writes: who has lost the lead meanwhile sends none.
+    """
 
     def __init__(
-        self, log_in: Callable[[], Configuration], *, workers: int, timeout: timedelta, deadline: timedelta
+        self,
+        log_in: Callable[[], Configuration],
+        *,
+        workers: int,
+        timeout: timedelta,
+        deadline: timedelta,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._log_in = log_in
         self._workers = workers
         self._timeout = timeout
         self._deadline = deadline
+        self._may_write = may_write
         self._closed = Event()
         self._lock = Lock()
         self._session = self._begin()
 
     def send(self, request: Request) -> bytes:
-        """The body of the 2xx answer, within the deadline. Raises ClusterError."""
+        """The body of the 2xx answer, within the deadline. Raises ClusterError, of which NotLeading: nothing was sent."""
         until = monotonic() + self._deadline.total_seconds()
         return self._authenticated(lambda session: self._persist(session, request, until))
 
@@ -67,7 +77,7 @@ class Transport:
         return self._authenticated(lambda session: session.open(request, timeout))
 
     def close(self) -> None:
-        """Close the idle connections, and let nobody wait for another try."""
+        """Close the idle connections; nobody waits for another try or begins a write any more."""
         self._closed.set()
         self._session.close()
 
@@ -85,6 +95,7 @@ class Transport:
         tries = 0
         while True:
             tries += 1
+            self._check_lead(request)
             try:
                 return session.exchange(request, self._timeouts(until))
             except (Throttled, ServerFailed) as error:
@@ -93,6 +104,11 @@ class Transport:
                     raise
                 if self._closed.wait(pause.total_seconds()):
                     raise
+
+    def _check_lead(self, request: Request) -> None:
+        if request.method != "GET" and (self._closed.is_set() or not self._may_write()):
+            msg = f"{request}: not sent, for this process does not lead"
+            raise NotLeading(msg)
 
     def _timeouts(self, until: float) -> urllib3.Timeout:
         seconds = self._timeout.total_seconds()

@@ -5,7 +5,16 @@ can be, `rules` what must hold between settings; `file` reads it all, strictly, 
 """
 
 from rotator.config.file import load, parse, schema
-from rotator.config.models import Config, Namespaces, Probe, PullSecret, Registry, Renewal, ServiceAccounts
+from rotator.config.models import (
+    Config,
+    LeaderElection,
+    Namespaces,
+    Probe,
+    PullSecret,
+    Registry,
+    Renewal,
+    ServiceAccounts,
+)
 from rotator.config.sources import (
     Acr,
     AcrIdentity,
@@ -31,6 +40,7 @@ __all__ = [
     "Ecr",
     "Gar",
     "Impersonate",
+    "LeaderElection",
     "ManagedIdentity",
     "Namespaces",
     "Probe",

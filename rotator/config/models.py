@@ -33,6 +33,10 @@ from rotator.config.values import (
     share_within,
     within,
 )
+from rotator.leadership import Timing
+
+_TIMING = Timing()
+_LEASE_TIMES = (timedelta(seconds=1), timedelta(minutes=5), "a Lease is kept in whole seconds, and must change hands")
 
 
 class Probe(Strict):
@@ -215,6 +219,54 @@ class Renewal(Strict):
     )
 
 
+class LeaderElection(Strict):
+    """Which of several replicas writes: the one that holds the Lease. Names and defaults are client-go's."""
+
+    enabled: bool = Field(
+        default=True,
+        description=(
+            "Whether a Lease decides who writes. Default: true, so that a second replica stands by and a rollout never "
+            "has two writers. Only rotator run asks."
+        ),
+    )
+    namespace: Name | None = Field(
+        default=None,
+        description="Namespace of the Lease. Default: the Pod's own, else that of the kubeconfig's context.",
+    )
+    name: Name = Field(
+        default="rotator",
+        description="Name of the Lease, a DNS label. Default: rotator. Two installations in one namespace need two.",
+    )
+    lease_duration: Annotated[Duration, within(*_LEASE_TIMES)] = Field(
+        default=_TIMING.lease_duration,
+        description=(
+            "Time after which another may take over from a leader that is silent, a duration from 1s to 5m. "
+            "Default: 15s. Longer than renewDeadline: what is between the two is for writes under way."
+        ),
+    )
+    renew_deadline: Annotated[Duration, within(*_LEASE_TIMES)] = Field(
+        default=_TIMING.renew_deadline,
+        description=(
+            "Time after which a leader that could not renew ceases to write by itself, a duration from 1s to 5m. "
+            "Default: 10s. Longer than 1.2 times retryPeriod."
+        ),
+    )
+    retry_period: Annotated[Duration, within(*_LEASE_TIMES)] = Field(
+        default=_TIMING.retry_period,
+        description="Time between two renewals, or two looks of a standby, a duration from 1s to 5m. Default: 2s.",
+    )
+
+    @property
+    def timing(self) -> Timing:
+        """The three durations. Raises ValueError where they do not go together."""
+        return Timing(self.lease_duration, self.renew_deadline, self.retry_period)
+
+    @model_validator(mode="after")
+    def _durations_go_together(self) -> Self:
+        _ = self.timing
+        return self
+
+
 class Config(Strict):
     """The whole configuration."""
 
@@ -227,6 +279,9 @@ class Config(Strict):
         examples=[[{"name": "worker-pull", "registries": ["prod"], "namespaces": {"names": ["shuffle"]}}]],
     )
     renewal: Renewal = Field(default=Renewal(), description="When credentials are renewed. Default: as below.")
+    leader_election: LeaderElection = Field(
+        default=LeaderElection(), description="Which of several replicas writes. Default: as below."
+    )
 
     def registry(self, name: str) -> Registry:
         """The registry of that name; references are validated by `rules`, so it exists."""

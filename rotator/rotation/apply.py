@@ -22,6 +22,7 @@ from rotator.errors import (
     Invalid,
     NamespaceTerminating,
     NotFound,
+    NotLeading,
     RotatorError,
 )
 from rotator.logs import where
@@ -173,6 +174,8 @@ class Applying:
         if isinstance(error, NotFound | NamespaceTerminating):
             log.info("object.gone", **log_fields(change))
             return Result(change, Outcome.GONE)
+        if isinstance(error, NotLeading):
+            return Result(change, Outcome.WAITING)
         log.error("change.failed", **log_fields(change), message=error.message, hint=error.hint)
         return Result(change, Outcome.FAILED, error)
 

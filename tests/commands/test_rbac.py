@@ -20,7 +20,8 @@ def test_it_prints_manifests_and_needs_neither_cluster_nor_cloud(shell: Shell) -
     shell.api.stop()
     done = shell.run("rbac")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [each["kind"] for each in yaml.safe_load_all(done.stdout)] == ["ClusterRole", "ClusterRoleBinding"]
+    kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
+    assert kinds == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
     assert shell.mints() == {"prod": 0, "images": 0, "contoso": 0}
 
 
@@ -31,15 +32,19 @@ def test_the_same_configuration_is_always_answered_alike(shell: Shell) -> None:
     shell.configure(listed)
     answers = {shell.run("rbac", PYTHONHASHSEED=seed).stdout for seed in ("1", "2", "3")}
     assert len(answers) == 1
-    assert answers.pop().count("kind: RoleBinding") == 20
+    assert answers.pop().count("kind: RoleBinding") == 21
 
 
 def test_the_options_name_the_service_account_and_the_roles(shell: Shell) -> None:
     """Namespace and ServiceAccount of rotator in the bindings, and one name for all that is made."""
     words = ("--namespace", "tools", "--service-account", "the.turner", "--name", "rotator.images")
-    role, binding = yaml.safe_load_all(shell.run("rbac", *words).stdout)
-    assert role["metadata"]["name"] == binding["metadata"]["name"] == binding["roleRef"]["name"] == "rotator.images"
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "the.turner", "namespace": "tools"}]
+    role, binding, for_lease, lease_binding = yaml.safe_load_all(shell.run("rbac", *words).stdout)
+    for made in (role, binding, for_lease, lease_binding):
+        assert made["metadata"]["name"] == "rotator.images"
+    for made in (binding, lease_binding):
+        assert made["roleRef"]["name"] == "rotator.images"
+        assert made["subjects"] == [{"kind": "ServiceAccount", "name": "the.turner", "namespace": "tools"}]
+    assert for_lease["metadata"]["namespace"] == "tools"
 
 
 @pytest.mark.parametrize(
