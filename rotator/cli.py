@@ -197,8 +197,9 @@ def run(options: Options) -> None:
 
     _configure_logs(options, quiet=False)
     stop = threading.Event()
-    with _stopped_by_signals(stop.set), _rotation(options, must_answer=False) as rotation:
-        Daemon(rotation, utc_now).run(stop)
+    with _stopped_by_signals(stop.set):
+        Daemon(options.config_file, provider_for, kubeconfig=options.kubeconfig, context=options.context).run(stop)
+    _leave_behind_what_hangs()
 
 
 @cli.command()
@@ -242,7 +243,7 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
     console = Console()
     shown = ("table" if console.is_terminal else "logs") if output == "auto" else output
     _configure_logs(options, quiet=shown == "table")
-    with _rotation(options, must_answer=True) as rotation, _stopped_by_signals(rotation.stop) as signals:
+    with _rotation(options) as rotation, _stopped_by_signals(rotation.stop) as signals:
         report = _watched_pass(rotation, console, write=write) if shown == "table" else rotation.run(write=write)
     with _output_named():
         _print_report(report, rotation.config, shown, console)
@@ -266,13 +267,12 @@ def _print_report(report: Report, config: Config, shown: str, console: Console) 
 
 
 @contextmanager
-def _rotation(options: Options, *, must_answer: bool) -> Iterator[Rotation]:
-    """The pass and all that it needs. A daemon waits for an API server that does not answer yet; one pass does not."""
+def _rotation(options: Options) -> Iterator[Rotation]:
+    """The pass and all that it needs. One pass waits for no API server that does not answer; a daemon does."""
     config = configuration.load(options.config_file)
     cluster = Cluster.connect(options.kubeconfig, options.context, workers=WORKERS)
     try:
-        if must_answer:
-            cluster.check_reachable()
+        cluster.check_reachable()
         yield Rotation(config, cluster, provider_for)
     finally:
         cluster.close()
@@ -326,6 +326,13 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_behind_what_hangs() -> None:
+    """End the process now if a thread still waits for a peer: the interpreter would wait for that thread, too."""
+    if threading.active_count() > 1:
+        _settle(sys.stdout, sys.stderr)
+        os._exit(0)
 
 
 def _say(line: str) -> None:

@@ -103,6 +103,11 @@ class Lease:
         """Whether this process leads, now: may it write? Costs no request, and no lock."""
         return self._since_boot() < self._held_until and not self._stopping.is_set()
 
+    @property
+    def started(self) -> bool:
+        """Whether it stands, or has stood."""
+        return self._thread.ident is not None
+
     def start(self) -> None:
         """Begin to stand for it."""
         self._thread.start()
@@ -113,7 +118,7 @@ class Lease:
         After the last write: as soon as the Lease is given back another may write.
         """
         self._stopping.set()
-        if self._thread.ident is not None:
+        if self.started:
             self._thread.join(timeout.total_seconds() / 2)  # a renewal under way would make a release fail
         try:
             within(timeout / 2, self._release, name=self._name)

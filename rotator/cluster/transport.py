@@ -66,7 +66,7 @@ class Transport:
         self._session = self._begin()
 
     def send(self, request: Request) -> bytes:
-        """The body of the 2xx answer, within the deadline. Raises ClusterError, of which NotLeading: nothing was sent."""
+        """The body of the 2xx answer, within the deadline. Raises ClusterError; NotLeading: nothing was sent."""
         until = monotonic() + self._deadline.total_seconds()
         return self._authenticated(lambda session: self._persist(session, request, until))
 

@@ -4,7 +4,7 @@
 can be, `rules` what must hold between settings; `file` reads it all, strictly, and words every problem at once.
 """
 
-from rotator.config.file import load, parse, schema
+from rotator.config.file import load, parse, read, schema
 from rotator.config.models import (
     Config,
     LeaderElection,
@@ -51,5 +51,6 @@ __all__ = [
     "WorkloadIdentity",
     "load",
     "parse",
+    "read",
     "schema",
 ]

@@ -60,10 +60,15 @@ class _AsWritten(GenerateJsonSchema):
 
 def load(path: Path) -> Config:
     """Read and validate the file, UTF-8 of at most 1 MiB. Raises ConfigError with every problem at once."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The file's text. Raises ConfigError where it cannot be read, is no UTF-8, or is larger than 1 MiB."""
     text, problem = _content(path)
     if problem:
         raise ConfigError(str(path), (problem,))
-    return parse(text, str(path))
+    return text
 
 
 def parse(text: str, source: str) -> Config:

@@ -57,6 +57,18 @@ class Minting:
         self._under_way: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
 
+    def serve(self, config: Config) -> None:
+        """Serve another configuration from now on: a registry that stays as it was keeps all that it has."""
+        with self._lock:
+            alike = [registry for registry in config.registries if registry in self._config.registries]
+            names, hosts = {registry.name for registry in alike}, {host for each in alike for host in each.hosts}
+            self._config = config
+            self._offers = {host: offers for host, offers in self._offers.items() if host in hosts}
+            self._held = {name: held for name, held in self._held.items() if name in names}
+            self._failures = {name: failure for name, failure in self._failures.items() if name in names}
+            self._providers = {name: provider for name, provider in self._providers.items() if name in names}
+            self._under_way = {name: future for name, future in self._under_way.items() if name in names}
+
     @property
     def held(self) -> dict[str, Credential]:
         """The latest credential of each registry that may be published anywhere."""
@@ -89,24 +101,27 @@ class Minting:
                 future.set_result(None)
                 return future
             self._under_way[registry] = future
+            asked = self._config.registry(registry)
         thread = threading.Thread(
-            target=self._renew, args=(registry, reason, published, future), name=f"mint-{registry}", daemon=True
+            target=self._renew, args=(asked, reason, published, future), name=f"mint-{registry}", daemon=True
         )
         thread.start()
         return future
 
-    def _renew(self, name: str, reason: str, published: PublishedUntil, future: "Future[None]") -> None:
-        registry = self._config.registry(name)
+    def _renew(self, registry: Registry, reason: str, published: PublishedUntil, future: "Future[None]") -> None:
         try:
             self._mint(registry, reason, published)
         except RotatorError as error:
             self._fail(registry, error, published)
         except Exception as error:  # noqa: BLE001  (a defect in one provider must not stop the others)
-            defect = MintError(f"registry {name!r}: {type(error).__name__} {where(error)}", hint="please report this")
+            defect = MintError(
+                f"registry {registry.name!r}: {type(error).__name__} {where(error)}", hint="please report this"
+            )
             self._fail(registry, defect, published)
         finally:
             with self._lock:
-                del self._under_way[name]
+                if self._under_way.get(registry.name) is future:
+                    del self._under_way[registry.name]
             future.set_result(None)
 
     def _mint(self, registry: Registry, reason: str, published: PublishedUntil) -> None:
@@ -118,10 +133,15 @@ class Minting:
             expires_at=stamp(credential.expires_at),
             life_s=int(credential.life.total_seconds()),
         )
-        unproven = self._offer(registry, credential, self._probe(registry, credential), published)
+        findings = self._probe(registry, credential)
+        with self._lock:
+            if registry not in self._config.registries:
+                return  # the configuration has changed meanwhile, and whoever this was for is no longer in it
+            unproven = self._offer(registry, credential, findings, published)
+            if not unproven:
+                self._failures.pop(registry.name, None)
         if unproven:
             raise _withheld(registry, unproven)
-        self._failures.pop(registry.name, None)
 
     def _provider(self, registry: Registry) -> Provider:
         """The registry's provider, built when first needed: a kind that nobody asks for costs no import."""
@@ -178,7 +198,10 @@ class Minting:
         pause = self._pause(registry.name, published, retry_after, retryable=error.retryable)
         count = self._count(registry.name) + 1
         now = self._clock()
-        self._failures[registry.name] = Failure(error, count, now, now + pause)
+        with self._lock:
+            if registry not in self._config.registries:
+                return
+            self._failures[registry.name] = Failure(error, count, now, now + pause)
         log.error(
             "mint.failed",
             registry=registry.name,

@@ -50,7 +50,10 @@ class _Sight:
 
 
 class Rotation:
-    """The pass over one cluster with one configuration; it remembers credentials from pass to pass."""
+    """The pass over one cluster with one configuration; it remembers credentials from pass to pass.
+
+    Who does not lead, as `leads` says, begins no mint and no write. `minting` is that of a rotation before this one.
+    """
 
     def __init__(
         self,
@@ -60,12 +63,15 @@ class Rotation:
         *,
         clock: Clock = utc_now,
         workers: int = WORKERS,
+        leads: Callable[[], bool] = lambda: True,
+        minting: Minting | None = None,
     ) -> None:
         self.config = config
         self.cluster = cluster
-        self.minting = Minting(config, provider_for, clock)
+        self.minting = minting or Minting(config, provider_for, clock)
         self._clock = clock
         self._workers = workers
+        self._leads = leads
         self._writing = threading.Lock()
         self._generation = 0
         self._teller = Teller()
@@ -73,8 +79,15 @@ class Rotation:
 
     def stop(self) -> None:
         """Begin no further write, wait for no further mint or try: passes under way end soon and well."""
-        self._stopped.set()
+        self.retire()
         self.cluster.close()
+
+    def retire(self) -> None:
+        """The same, but leave the cluster to the rotation that comes after this one."""
+        self._stopped.set()
+
+    def _is_stopping(self) -> bool:
+        return self._stopped.is_set() or not self._leads()
 
     def run(
         self,
@@ -97,7 +110,7 @@ class Rotation:
         mints = self._start_mints(sight)
         late = self._await(mints, PATIENCE)
         sight, results = self._carry_out(sight, write=write, progress=progress, spare=spare)
-        if late and when_late is None and not self._stopped.is_set():
+        if late and when_late is None and not self._is_stopping():
             late = self._await(late, timedelta.max)
             sight, later = self._carry_out(self._look(only), write=write, progress=progress, spare=spare)
             results = _latest(results, later)
@@ -118,6 +131,8 @@ class Rotation:
         return _Sight(snapshot, decided, held, generation, published(self.config, snapshot, decided.changes, now))
 
     def _start_mints(self, sight: _Sight) -> dict[str, Future[None]]:
+        if self._is_stopping():
+            return {}
         wanted = self.minting.wanted(sight.plan.mints, sight.needed, self._clock())
         return {
             name: self.minting.start(
@@ -133,7 +148,7 @@ class Rotation:
         """Wait for the mints, but no longer than `patience` and not beyond a stop; the ones still under way."""
         pending = set(mints.values())
         until = time.monotonic() + min(patience, timedelta(days=1)).total_seconds()
-        while pending and time.monotonic() < until and not self._stopped.is_set():
+        while pending and time.monotonic() < until and not self._is_stopping():
             pending = wait(pending, timeout=min(0.2, max(until - time.monotonic(), 0))).not_done
         return {name: mint for name, mint in mints.items() if mint in pending}
 
@@ -145,7 +160,7 @@ class Rotation:
             if sight.generation != self._generation:  # another pass has written since: decide on what is there now
                 sight = self._look(sight.snapshot.only)
             applying = Applying(
-                self.cluster, self.config, sight.snapshot, self.minting.offers, self._clock, self._stopped.is_set
+                self.cluster, self.config, sight.snapshot, self.minting.offers, self._clock, self._is_stopping
             )
             idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
             asking = [change for change in sight.plan.changes if _asks(change)]

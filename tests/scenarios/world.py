@@ -1,6 +1,6 @@
 """A cluster, three clouds and a clock that a test moves by hand; the pass runs in the test's own process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,13 +42,16 @@ class World(Outside):
         """Use this configuration from now on."""
         self.config = parse(text, "config.yaml")
 
-    def rotation(self, user: str = "rotator", rules: list[Rule] | None = None) -> Rotation:
+    def rotation(
+        self, user: str = "rotator", rules: list[Rule] | None = None, leads: Callable[[], bool] = lambda: True
+    ) -> Rotation:
         """A new process, as it were: no memory of earlier passes."""
         if rules is not None:
             self.api.add_user(user, rules)
-        cluster = Cluster.connect(self.api.kubeconfig(self.directory / f"kubeconfig-{user}", user))
+        kubeconfig = self.api.kubeconfig(self.directory / f"kubeconfig-{user}", user)
+        cluster = Cluster.connect(kubeconfig, may_write=leads)
         self._clusters.append(cluster)
-        return Rotation(self.config, cluster, provider_for)
+        return Rotation(self.config, cluster, provider_for, leads=leads)
 
     def once(self) -> Report:
         """One pass of a new process."""

@@ -1,14 +1,16 @@
-"""`rotator run`: a pass when a credential is due, when something changed, and at every sweep, until told to stop.
+"""One configuration on duty: a pass when a credential is due, when something changed, and at every sweep.
 
 The scheduler holds one date job per registry, set anew after each pass, and one interval job, the sweep: the safety net
 against anything missed. A job that comes late still runs (no misfire grace time), and runs once (coalesced).
-Reflectors hear what changes in the cluster, and workers pass over the namespaces concerned.
+Reflectors hear what changes in the cluster, and workers pass over the namespaces concerned. Who does not lead keeps its
+watches and its alarms, and makes no pass.
 """
 
 import random
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -29,47 +31,51 @@ from rotator.rotation.wakes import wakes
 from rotator.scopes import scopes
 from rotator.workqueue import Work, Workqueue
 
-log = structlog.get_logger("rotator.daemon")
+log = structlog.get_logger("rotator.duty")
 
 FIRST_RETRY = timedelta(seconds=5)
 """After an API server's failure: the next pass, long before the next sweep; then twice as long each time."""
 
-TICK = timedelta(seconds=1)
-"""How often the wall clock is compared with the monotonic one."""
-
-JUMP = timedelta(seconds=5)
-"""A wall clock that ran so much more or less than the time that passed was set, or the machine slept."""
-
 IN_POSITION = timedelta(seconds=2)
 """How long the first sweep waits for the watches, so that nothing changes unheard between the two."""
 
-END = timedelta(seconds=1)
-"""How long a stop waits for the threads of the watches; one that still waits for an answer ends with the process."""
+END = timedelta(seconds=2)
+"""How long an end waits for passes and watches; a request that still waits for its answer then is left behind. A write
+is one request with its own preconditions, so whatever becomes of it, it is whole."""
 
 HEALERS = 4
 """Namespaces that are passed over at a time because something changed there."""
 
 SWEEP = "sweep"
 RETRY = "retry"
-RESYNC = "resync"
+LOOK = "look"
 CHANGE = "change"
 
 
-class Daemon:
-    """The scheduler, the watches and the queue around the pass."""
+class Duty:
+    """The scheduler, the watches and the queue around the pass. `leads` says whether this process may write."""
 
-    def __init__(self, rotation: Rotation, clock: Clock) -> None:
+    def __init__(
+        self,
+        rotation: Rotation,
+        clock: Clock,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        contests: Contests | None = None,
+    ) -> None:
+        self.contests = contests or Contests(time.monotonic)
         self._rotation = rotation
         self._clock = clock
+        self._leads = leads
         self._failed_passes = 0
-        self._resynced_at = self._swept_at = 0.0  # by time.monotonic: when a watch lost its thread, and a sweep began
+        self._asked_at = self._swept_at = 0.0  # by time.monotonic: when all was to be looked at, and a sweep began
+        self._under_way = UnderWay()
         self._queue = Workqueue(time.monotonic)
-        self._contests = Contests(time.monotonic)
         self._hearing = Hearing(
             rotation.config,
             rotation.cluster,
             self._queue,
-            spare=self._contests.is_paused,
+            spare=self.contests.is_paused,
             resync=self._resync,
         )
         self._reflectors = [
@@ -83,9 +89,9 @@ class Daemon:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
-    def run(self, stop: threading.Event) -> None:
-        """Block until `stop` is set; passes under way then end with their current write."""
-        self._begin_to_hear(stop)
+    def begin(self) -> None:
+        """Start the watches, the alarms and the workers; the first sweep runs when this returns, or soon."""
+        self._begin_to_hear()
         sweep = self._rotation.config.renewal.sweep
         self._scheduler.add_job(
             self._sweep,
@@ -97,52 +103,46 @@ class Daemon:
         self._scheduler.start()
         for healer in self._healers:
             healer.start()
-        log.info("daemon.started", sweep_s=sweep.total_seconds(), registries=len(self._rotation.config.registries))
-        self._watch_the_clock(stop)
-        self._end()
-        log.info("daemon.stopped")
 
-    def _begin_to_hear(self, stop: threading.Event) -> None:
+    def end(self, within: timedelta = END) -> None:
+        """Begin nothing more, and wait so long for what is under way; whatever hangs is left behind."""
+        until = time.monotonic() + within.total_seconds()
+        self._rotation.retire()
+        self._queue.close()
+        self._scheduler.shutdown(wait=False)
+        for reflector in self._reflectors:
+            reflector.stop()
+        if not self._under_way.wait(until - time.monotonic()):
+            log.warning("pass.abandoned", message="a request did not end in time; what it asked for is done or not")
+        for reflector in self._reflectors:
+            reflector.join(timedelta(seconds=max(until - time.monotonic(), 0)))
+
+    def lead_changed(self) -> None:
+        """This process began to lead, or ceased to: whoever begins looks at everything at once."""
+        if self._leads():
+            self._look_again()
+
+    def clock_was_set(self) -> None:
+        """Every alarm was set by the old clock: look at everything, and set them anew."""
+        self._look_again()
+
+    def _begin_to_hear(self) -> None:
         """Start the watches, and wait a moment until each has its position or a failure."""
         for reflector in self._reflectors:
             reflector.start()
         until = time.monotonic() + IN_POSITION.total_seconds()
         while time.monotonic() < until and not all(r.health.synced or r.health.failures for r in self._reflectors):
-            if stop.wait(0.01):
-                return
-
-    def _end(self) -> None:
-        for reflector in self._reflectors:
-            reflector.stop()
-        self._queue.close()
-        self._rotation.stop()
-        self._scheduler.shutdown(wait=True)
-        for healer in self._healers:
-            healer.join()
-        until = time.monotonic() + END.total_seconds()
-        for reflector in self._reflectors:
-            reflector.join(timedelta(seconds=max(until - time.monotonic(), 0)))
-
-    def _watch_the_clock(self, stop: threading.Event) -> None:
-        """Wait for `stop`; sweep at once when the clock was set, since every alarm was set by the old one."""
-        offset = self._offset()
-        while not stop.wait(TICK.total_seconds()):
-            moved, offset = self._offset() - offset, self._offset()
-            if abs(moved) > JUMP:
-                log.warning("clock.jumped", by_s=round(moved.total_seconds()))
-                self._scheduler.modify_job(SWEEP, next_run_time=self._clock())
-
-    def _offset(self) -> timedelta:
-        """The wall clock less the monotonic one: steady, unless the wall clock is set or the machine slept."""
-        return self._clock() - datetime.fromtimestamp(time.monotonic(), UTC)
+            time.sleep(0.01)
 
     def _sweep(self, reason: str) -> None:
-        """A pass over everything."""
-        if reason == RESYNC and self._swept_at > self._resynced_at:
-            return  # what began since has read it all
-        self._swept_at = time.monotonic()
+        """A pass over everything, where this process leads."""
+        if (reason == LOOK and self._swept_at > self._asked_at) or not self._leads():
+            return  # what began since has read it all; and whoever begins to lead looks at everything
+        began = self._swept_at = time.monotonic()
         if report := self._pass(reason):
             self._reschedule(report)
+        if self._asked_at > began:  # and the alarm may have rung in vain, since of one name one runs at a time
+            self._schedule(LOOK, self._clock())
 
     def _heal(self) -> None:
         """Pass over one namespace after the other, as the queue gives them."""
@@ -150,7 +150,7 @@ class Daemon:
             self._queue.done(work.key, failed=not self._is_healed(work))
 
     def _is_healed(self, work: Work) -> bool:
-        if self._hearing.is_only_echo(work.key):
+        if self._hearing.is_only_echo(work.key) or not self._leads():
             return True
         report = self._pass(CHANGE, only=work.key)
         if report is None or report.retryable:
@@ -164,28 +164,36 @@ class Daemon:
         for result in report.results:
             if result.outcome in {Outcome.WRITTEN, Outcome.ATTACHED}:
                 subject = result.change.subject
-                pause = self._contests.note(subject)
+                pause = self.contests.note(subject)
                 if pause:
                     fields = log_fields(result.change)
                     log.warning("object.contested", **fields, next_attempt_in_s=pause.total_seconds())
                     self._queue.add(subject.namespace, pause)
 
     def _resync(self) -> None:
-        """A watch has lost its thread: sweep, but once for all of them."""
-        self._resynced_at = time.monotonic()
-        self._schedule(RESYNC, self._clock())
+        """A watch has lost its thread."""
+        self._look_again(after=renewal.SHORTEST_PAUSE)
+
+    def _look_again(self, after: timedelta = timedelta(0)) -> None:
+        """Sweep soon, but once for all who ask meanwhile."""
+        self._asked_at = time.monotonic()
+        self._set_alarm(LOOK, self._clock() + after)
 
     def _pass(self, trigger: str, only: str | None = None) -> Report | None:
         """The report; None where the pass failed as a whole, and another one comes soon."""
         try:
-            if only is None:
-                return self._rotation.run(when_late=self._resume)
-            return self._rotation.run(only=only, when_late=self._resume, spare=self._contests.is_paused)
+            with self._under_way:
+                return self._run(only)
         except RotatorError as error:
             self._log_failure(trigger, error.reason, error.message, error.hint)
         except Exception as error:  # noqa: BLE001  (a defect in one pass must not end the daemon)
             self._log_failure(trigger, type(error).__name__, where(error), "please report this")
         return None
+
+    def _run(self, only: str | None) -> Report:
+        if only is None:
+            return self._rotation.run(when_late=self._resume)
+        return self._rotation.run(only=only, when_late=self._resume, spare=self.contests.is_paused)
 
     def _log_failure(self, trigger: str, reason: str, message: str, hint: str) -> None:
         log.error("pass.failed", trigger=trigger, reason=reason, message=message, hint=hint)
@@ -219,11 +227,35 @@ class Daemon:
 
     def _schedule(self, job: str, at: datetime, *, only_sooner: bool = False) -> None:
         """Set the alarm of this name anew; one that is overdue rings after a moment, so that nothing can spin."""
-        if not self._scheduler.running:
-            return
         at = max(at, self._clock() + renewal.SHORTEST_PAUSE)
         if only_sooner and (set_before := self._scheduler.get_job(job)) and set_before.next_run_time <= at:
             return
-        trigger = DateTrigger(at, timezone="UTC")
-        self._scheduler.add_job(self._sweep, trigger, args=[job], id=job, replace_existing=True)
-        log.debug("alarm.set", job=job, at=stamp(at))
+        self._set_alarm(job, at)
+
+    def _set_alarm(self, job: str, at: datetime) -> None:
+        if self._scheduler.running:
+            trigger = DateTrigger(at, timezone="UTC")
+            self._scheduler.add_job(self._sweep, trigger, args=[job], id=job, replace_existing=True)
+            log.debug("alarm.set", job=job, at=stamp(at))
+
+
+class UnderWay:
+    """Counts the passes under way, so that an end can wait for them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Until none is under way, but no longer than that; whether none is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count == 0, seconds)

@@ -1,17 +1,18 @@
-"""The daemon in this process: the alarms that it sets, and the clock that it watches."""
+"""A duty in this process: the alarms that it sets, what it hears, and what it does while another leads."""
 
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from structlog.testing import capture_logs
 
-from rotator.clock import Clock, utc_now
-from rotator.daemon import Daemon
+from rotator.clock import utc_now
+from rotator.daemon.duty import Duty
 from rotator.model import DATA_KEY as KEY
 from rotator.rotation import Rotation
+from rotator.rotation.passes import WORKERS
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
 from tests.apiclient import EMPTY_AUTHS
@@ -21,18 +22,14 @@ from tests.waiting import wait_until
 
 
 @contextmanager
-def running(rotation: Rotation, clock: Clock = utc_now) -> Iterator[Daemon]:
-    """The daemon at work, in a thread."""
-    stop = threading.Event()
-    daemon = Daemon(rotation, clock)
-    thread = threading.Thread(target=daemon.run, args=(stop,))
-    thread.start()
+def on_duty(rotation: Rotation, leads: Callable[[], bool] = lambda: True) -> Iterator[Duty]:
+    """The rotation at work."""
+    duty = Duty(rotation, utc_now, leads=leads)
+    duty.begin()
     try:
-        yield daemon
+        yield duty
     finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
+        duty.end()
 
 
 def sweeps(events: list[MutableMapping[str, Any]]) -> int:
@@ -40,19 +37,69 @@ def sweeps(events: list[MutableMapping[str, Any]]) -> int:
     return sum(event["event"] == "pass.finished" and event["namespace"] is None for event in events)
 
 
-def test_a_clock_that_is_set_back_is_noticed(world: World) -> None:
-    """Every alarm was set by the old clock, the next sweep an hour away: the daemon sweeps at once all the same."""
+def test_all_is_looked_at_anew_when_the_clock_was_set(world: World) -> None:
+    """Every alarm was set by the old clock, the next sweep an hour away: there is one at once all the same."""
     world.add_namespaces("team-a")
     world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
-    ahead = [timedelta(0)]
-
-    def clock() -> datetime:
-        return utc_now() + ahead[0]
-
-    with capture_logs() as events, running(world.rotation(), clock):
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
         assert wait_until(lambda: sweeps(events) == 1, 30)
-        ahead[0] = timedelta(hours=-5)
-        assert wait_until(lambda: sweeps(events) >= 2, 30)
+        duty.clock_was_set()
+        assert wait_until(lambda: sweeps(events) == 2, 30)
+
+
+def test_whoever_asks_while_a_sweep_runs_gets_another_one(world: World) -> None:
+    """What it has read already may be out of date; and of ten who ask meanwhile, all are served by one."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    asking = threading.Event()
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
+
+        def ask(call: Call) -> None:
+            if call.verb == "patch" and not asking.is_set():
+                asking.set()
+                for _ in range(10):
+                    duty.clock_was_set()
+
+        world.api.before_request(ask)
+        assert wait_until(lambda: sweeps(events) == 2, 30)
+        world.add_namespaces("team-b")
+        assert wait_until(lambda: world.api.store.get("secrets", "team-b", SECRET) is not None, 30)
+    assert sweeps(events) == 2
+
+
+def test_a_standby_mints_and_writes_nothing_and_begins_at_once_when_it_leads(world: World) -> None:
+    """Its watches are warm meanwhile: what happens while it stands by leads to no pass, and is served when it leads."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 2s}\n")
+    leads = threading.Event()
+    with capture_logs() as events, on_duty(world.rotation(), leads.is_set) as duty:
+        assert wait_until(lambda: world.api.journal.counts["watch", "secrets", 200] == 1, 30)
+        world.add_namespaces("team-b")
+        duty.clock_was_set()
+        assert not wait_until(lambda: sweeps(events) > 0, 3)
+        assert world.mints()["prod"] == 0
+        leads.set()
+        duty.lead_changed()
+        assert wait_until(lambda: world.api.store.get("secrets", "team-b", SECRET) is not None, 30)
+
+
+def test_who_ceases_to_lead_in_a_pass_writes_nothing_more_in_it(world: World) -> None:
+    """The first write of a fan-out is the last: what is left waits for the next leader, and is no failure."""
+    world.add_namespaces(*(f"team-{n}" for n in range(40)))
+    leads = threading.Event()
+    leads.set()
+
+    def lose(call: Call) -> None:
+        if call.verb == "patch":
+            leads.clear()
+
+    world.api.before_request(lose)
+    with capture_logs() as events, on_duty(world.rotation(leads=leads.is_set), leads.is_set):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+    patches = sum(count for (verb, _, _), count in world.api.journal.counts.items() if verb == "patch")
+    assert 1 <= patches <= WORKERS
+    (end,) = (event for event in events if event["event"] == "pass.finished")
+    assert "failed" not in end
 
 
 def test_an_api_server_that_goes_on_failing_is_asked_less_and_less(world: World) -> None:
@@ -60,8 +107,8 @@ def test_an_api_server_that_goes_on_failing_is_asked_less_and_less(world: World)
     world.add_namespaces("team-a")
     world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
     rotation = world.rotation()
-    daemon = Daemon(rotation, utc_now)
-    pauses = [daemon.retry_pause() for _ in range(12)]
+    duty = Duty(rotation, utc_now)
+    pauses = [duty.retry_pause() for _ in range(12)]
     assert pauses[0] == timedelta(seconds=5)
     assert pauses == sorted(pauses)
     assert pauses[-1] == timedelta(hours=1)
@@ -73,7 +120,7 @@ def test_a_cloud_that_failed_is_tried_again_long_before_the_sweep(world: World) 
     world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
     world.net.aws.fault = Fault.DOWN
     rotation = world.rotation()
-    with running(rotation):
+    with on_duty(rotation):
         assert wait_until(lambda: rotation.minting.failure("prod") is not None, 30)
         world.net.aws.fault = None
         assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
@@ -90,10 +137,10 @@ def test_what_the_api_server_did_not_answer_is_asked_for_again_soon(world: World
             world.api.faults.fail(3)  # as often as one request is sent
 
     world.api.before_request(fail)
-    with running(world.rotation()) as daemon:
+    with on_duty(world.rotation()) as duty:
         assert wait_until(lambda: world.api.journal.counts["list", "secrets", 500] == 3, 30)
         assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
-    assert daemon.retry_pause() == timedelta(seconds=5)
+    assert duty.retry_pause() == timedelta(seconds=5)
 
 
 def test_what_a_slow_cloud_gives_at_last_is_written_long_before_the_sweep(world: World) -> None:
@@ -101,7 +148,7 @@ def test_what_a_slow_cloud_gives_at_last_is_written_long_before_the_sweep(world:
     world.add_namespaces("team-a")
     world.configure(ECR_ONLY.replace("deadline: 2s", "deadline: 60s") + "renewal: {sweep: 1h}\n")
     world.net.aws.fault = Fault.HUNG
-    with running(world.rotation()):
+    with on_duty(world.rotation()):
         assert wait_until(lambda: world.api.journal.counts["patch", "serviceaccounts", 200] == 1, 30)
         world.net.aws.fault = None
         assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
@@ -112,7 +159,7 @@ def test_what_is_lost_is_mended_at_once(world: World) -> None:
     world.add_namespaces("team-a")
     world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
     store = world.api.store
-    with capture_logs() as events, running(world.rotation()):
+    with capture_logs() as events, on_duty(world.rotation()):
         assert wait_until(lambda: sweeps(events) == 1, 30)
         store.change("serviceaccounts", "team-a", "workers", lambda account: account.pop("imagePullSecrets"))
         assert wait_until(lambda: world.references("team-a") == [SECRET], 30)
@@ -131,7 +178,7 @@ def test_our_own_writes_lead_to_no_pass(world: World) -> None:
     """A hundred namespaces are rolled out: each write comes back as an event, and none of them asks for a pass."""
     world.add_namespaces(*(f"team-{n}" for n in range(100)))
     world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
-    with capture_logs() as events, running(world.rotation()):
+    with capture_logs() as events, on_duty(world.rotation()):
         assert wait_until(lambda: sweeps(events) == 1, 30)
         world.add_namespaces("team-last")
         assert wait_until(lambda: world.references("team-last") == [SECRET], 30)
@@ -150,7 +197,7 @@ def test_a_war_over_an_object_is_fought_ever_less_often(world: World) -> None:
             if world.references("team-a"):
                 store.change("serviceaccounts", "team-a", "workers", lambda account: account.pop("imagePullSecrets"))
 
-    with capture_logs() as events, running(world.rotation()):
+    with capture_logs() as events, on_duty(world.rotation()):
         assert wait_until(lambda: sweeps(events) == 1, 30)
         rival = threading.Thread(target=reset)
         rival.start()

@@ -1,0 +1,9 @@
+"""`rotator run`: renew until told to stop.
+
+`duty.py` is one configuration at work: its alarms, its watches, its queue. `service.py` is the process around it: who
+leads, which configuration, until when. `following.py` follows the configuration's file.
+"""
+
+from rotator.daemon.service import Daemon
+
+__all__ = ["Daemon"]
