@@ -27,7 +27,7 @@ def has(shell: Shell, name: str) -> bool:
 
 
 def test_a_good_one_takes_effect_without_a_restart_and_without_a_mint(shell: Shell) -> None:
-    """One pull secret more is written with the credential at hand; the first one stays as it is, and so does the lead."""
+    """One pull secret more is written with the credential at hand; the first stays as it is, and so does the lead."""
     shell.configure(ECR_ONLY + QUIET)
     with shell.start("run") as running:
         eventually(lambda: has(shell, SECRET), "the first Secrets")
