@@ -24,7 +24,7 @@ def first_write() -> float:
         began = time.monotonic()
         stage.start_rotator()
         while not any(stage.api.store.get("secrets", name, PULL_SECRET) for name in NAMESPACES):
-            if stage.pid is None:
+            if not any(replica.is_running for replica in stage.replicas):
                 sys.exit(f"rotator ended before its first write:\n{stage.written_by_rotator()}")
             time.sleep(0.002)
         return time.monotonic() - began

@@ -81,9 +81,12 @@ def check_every_pod_pulled(text: str) -> None:
     for words in ("✓ every Pod that should pull could pull", "✓ no secret value in", "start-up to first write: "):
         assert lines_with(text, words)
     for misfortune in (
-        "Secret in team-b by hand",
+        "edits the Secret in team-b by hand",
+        "deletes the Secret in team-d",
+        "resets the ServiceAccount in team-f",
         "a namespace is added",
-        "rotator is killed",
+        "the leader is killed",
+        "the Deployment starts another replica",
         "Azure's token endpoints",
     ):
         assert lines_with(text, misfortune), text

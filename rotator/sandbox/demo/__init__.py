@@ -11,7 +11,6 @@ import time
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -37,6 +36,8 @@ PLAIN_TICK = 5.0
 EVENTS = {
     "credential.minted": "rotator minted a credential for {registry}, {life_s} s of life",
     "mint.failed": "rotator could not mint for {registry} ({reason}), next try in {next_attempt_in_s} s",
+    "lease.lost": "a replica ceased to lead",
+    "lease.acquired": "the replica {identity} leads",
     "secret.contested": "rotator takes its Secret in {namespace} back from {managers[0]}",
 }
 
@@ -53,7 +54,6 @@ class Demo:
         self._tally = Tally()
         self._began = time.monotonic()
         self._stopped = False
-        self._read = 0  # characters of the program's log that were told
 
     def run(self) -> int:
         """Play it; the exit code. Ctrl-C ends it early and well, and so does SIGTERM (`timeout`, CI)."""
@@ -136,8 +136,7 @@ class Demo:
         """What there is to see now: in the cluster as kubectl shows it, in the program's log, in the clouds' books."""
         view = self._view
         view.elapsed = min(time.monotonic() - self._began, self._seconds)
-        pid = stage.pid
-        view.program = f"rotator runs as process {pid}" if pid else "rotator is not running"
+        view.program = _program(stage)
         view.left = _left(stage)
         view.mints = _mints(stage)
         view.writes = _writes(stage)
@@ -145,17 +144,15 @@ class Demo:
             self._tell_log(stage)
 
     def _tell_log(self, stage: Stage) -> None:
-        text = stage.written_by_rotator()
-        complete = text.rfind("\n") + 1
-        events = [_event(line) for line in text[self._read : complete].splitlines()]
-        attached = [event for event in events if event.get("event") == "reference.attached"]
-        for event in events:
-            if words := EVENTS.get(str(event.get("event"))):
-                self._tell(words.format(**event))
-        if attached:
-            places = f"{len(attached)} ServiceAccounts" if len(attached) > 1 else attached[0]["namespace"]
-            self._tell(f"rotator attached {PULL_SECRET} in {places}")
-        self._read = complete
+        for replica in stage.replicas:
+            events = list(replica.news())
+            attached = [event for event in events if event.get("event") == "reference.attached"]
+            for event in events:
+                if words := EVENTS.get(str(event.get("event"))):
+                    self._tell(words.format(**event))
+            if attached:
+                places = f"{len(attached)} ServiceAccounts" if len(attached) > 1 else attached[0]["namespace"]
+                self._tell(f"rotator attached {PULL_SECRET} in {places}")
 
     def _failed(self, pull: Pull) -> None:
         self._tell(f"FAILED pull in {pull.namespace} of {pull.image}: {pull.message}")
@@ -177,7 +174,7 @@ class Demo:
         return [
             "",
             f"{counts.total()} Pods: {counts[Verdict.PULLED]} pulled, {counts[Verdict.FAILED]} failed",
-            f"{counts[Verdict.EXCUSED]} more could not pull while their namespace was new or its Secret edited by hand",
+            f"{counts[Verdict.EXCUSED]} more could not pull while their namespace was new, or something in it changed by hand",
             f"mints: {renewals}; Secret writes: {_writes(stage)} in {_secrets(stage)} namespaces",
             f"start-up to first write: {first_write:.1f} s",
         ]
@@ -189,6 +186,15 @@ class Demo:
         words = f"{len(leaked)} secret values in" if leaked else "no secret value in"
         self._console.print(Text(f"{'✗' if leaked else '✓'} {words} {len(written)} characters of its debug log"))
         return bool(leaked)
+
+
+def _program(stage: Stage) -> str:
+    leader = stage.leader
+    running = [replica for replica in stage.replicas if replica.is_running]
+    standing = ", ".join(str(one.process.pid) for one in running if one is not leader and one.process)
+    if leader is None or leader.process is None:
+        return f"standing by: {standing}" if standing else "rotator is not running"
+    return f"leader: {leader.process.pid}" + (f", standing by: {standing}" if standing else "")
 
 
 def _secrets(stage: Stage) -> int:
@@ -217,11 +223,3 @@ def _mints(stage: Stage) -> dict[str, int]:
 def _writes(stage: Stage) -> int:
     counts = stage.api.journal.counts
     return counts["patch", "secrets", 200] + counts["patch", "secrets", 201]
-
-
-def _event(line: str) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rotator.sandbox.apiserver.objects import Object
-from rotator.sandbox.demo.stage import ECR, LIFE, NEWCOMER, PULL_SECRET, SWEEP, Stage
+from rotator.sandbox.demo.stage import ACCOUNT, ECR, LIFE, NEWCOMER, PULL_SECRET, Stage
 from rotator.sandbox.demo.workers import Tally, Workers
 from rotator.sandbox.faults import Fault
 
 Tell = Callable[[str], None]
 
-SETTLING = SWEEP.total_seconds() + 6
-"""Seconds until the next sweep has mended what no watch reports yet, with a slow machine in mind."""
+SETTLING = 6.0
+"""Seconds until what a watch has told is mended: far less than one is usual, but the machine may be slow."""
 
 DOWNTIME = 5.0
 """Seconds of a cloud's outage: less than the half of a token's life at which renewal begins."""
 
-EDITED = "team-b"
+EDITED, DELETED, RESET = "team-b", "team-d", "team-f"
 EDIT = base64.b64encode(b"AWS:edited-by-hand").decode()
 
 
@@ -61,9 +61,11 @@ class Misfortunes:
         """What happens in a show of so many seconds. A cloud fails just when a renewal is due: there it matters."""
         return [
             Misfortune(0.12 * seconds, self.azure_down, self.azure_up, ready=lambda: self._is_nearly_due("contoso")),
-            Misfortune(0.32 * seconds, self.entry_edited),
+            Misfortune(0.26 * seconds, self.entry_edited),
+            Misfortune(0.32 * seconds, self.secret_deleted),
+            Misfortune(0.38 * seconds, self.account_reset),
             Misfortune(0.44 * seconds, self.namespace_added),
-            Misfortune(0.56 * seconds, self.rotator_killed, self.rotator_restarted, lasts=DOWNTIME / 2),
+            Misfortune(0.56 * seconds, self.leader_killed, self.replica_restarted),
             Misfortune(0.68 * seconds, self.aws_hangs, self.aws_answers, ready=lambda: self._is_nearly_due("prod")),
         ]
 
@@ -98,6 +100,24 @@ class Misfortunes:
         self.stage.api.store.change("secrets", EDITED, PULL_SECRET, _edit, manager="kubectl-edit")
         self.tell(f"misfortune: somebody edits the Secret in {EDITED} by hand")
 
+    def secret_deleted(self) -> None:
+        """Somebody tidies up, and deletes our Secret."""
+        self.tally.excuse(DELETED, "its Secret was deleted", SETTLING)
+        self.healing[DELETED] = lambda: self._secret(DELETED) is not None
+        self.stage.api.store.delete("secrets", DELETED, PULL_SECRET)
+        self.tell(f"misfortune: somebody deletes the Secret in {DELETED}")
+
+    def account_reset(self) -> None:
+        """Somebody applies the ServiceAccount as it was before rotator came: without a pull secret."""
+        self.tally.excuse(RESET, "its ServiceAccount was reset", SETTLING)
+        self.healing[RESET] = self._is_referenced
+        self.stage.api.store.change("serviceaccounts", RESET, ACCOUNT, lambda account: account.pop("imagePullSecrets"))
+        self.tell(f"misfortune: somebody resets the ServiceAccount in {RESET}")
+
+    def _is_referenced(self) -> bool:
+        account = self.stage.api.store.get("serviceaccounts", RESET, ACCOUNT)
+        return account is not None and {"name": PULL_SECRET} in account.get("imagePullSecrets", [])
+
     def namespace_added(self) -> None:
         """A new team arrives, and starts its workers at once."""
         self.stage.add_namespace(NEWCOMER)
@@ -109,15 +129,15 @@ class Misfortunes:
     def _secret(self, namespace: str) -> Object | None:
         return self.stage.api.store.get("secrets", namespace, PULL_SECRET)
 
-    def rotator_killed(self) -> None:
-        """The node's memory runs short."""
-        self.stage.kill_rotator()
-        self.tell("misfortune: rotator is killed (SIGKILL)")
+    def leader_killed(self) -> None:
+        """The memory of the leader's node runs short."""
+        self.stage.kill_leader()
+        self.tell("misfortune: the leader is killed (SIGKILL)")
 
-    def rotator_restarted(self) -> None:
-        """The Deployment starts it again."""
+    def replica_restarted(self) -> None:
+        """The Deployment replaces it."""
         self.stage.start_rotator()
-        self.tell("rotator is started again; its state is in the cluster")
+        self.tell("the Deployment starts another replica")
 
 
 def _is_edited(secret: Object | None) -> bool:

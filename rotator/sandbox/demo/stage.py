@@ -1,26 +1,28 @@
-"""The stage: an emulated cluster, three clouds and their registries, and the real program in a process of its own."""
+"""The stage: an emulated cluster, three clouds and their registries, and the real program in processes of its own."""
 
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from rotator.sandbox.apiserver import ApiServer
+from rotator.sandbox.demo.replicas import Replica, program
 from rotator.sandbox.internet import Internet, without_ambient
 from rotator.sandbox.worker import Client, Image
 
 PULL_SECRET = "worker-pull"  # noqa: S105  (the name of a Secret)
 ACCOUNT = "workers"
 LIFE = timedelta(seconds=20)
-SWEEP = timedelta(seconds=2)
+SWEEP = timedelta(seconds=30)
+"""Longer than any repair may take: what is mended sooner was heard of."""
 NAMESPACES = ("shuffle", "shuffle-apps", "airflow", "jenkins", *(f"team-{letter}" for letter in "abcdefgh"))
 NEWCOMER = "team-new"
+HOME = "rotator"
+"""The namespace of the program itself."""
+REPLICAS = 2
 EXTERNAL_ID = "rotator-demo"
 
 ECR, ECR_SHARED = "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "210987654321.dkr.ecr.eu-west-1.amazonaws.com"
@@ -57,6 +59,7 @@ pullSecrets:
     namespaces: {{names: [shuffle, shuffle-apps, airflow, jenkins, "team-*"], exclude: [team-legacy]}}
     serviceAccounts: {{names: [{ACCOUNT}], mode: ensure}}
 renewal: {{at: 0.5, jitter: 10%, sweep: {int(SWEEP.total_seconds())}s}}
+leaderElection: {{namespace: {HOME}, leaseDuration: 3s, renewDeadline: 2s, retryPeriod: 1s}}
 """
 
 
@@ -68,7 +71,7 @@ class Stage:
         self.net = Internet(life=LIFE)
         self.api = ApiServer(self.net.authority)
         self._open = ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.replicas: list[Replica] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -77,6 +80,8 @@ class Stage:
             stack.callback(self.stop_rotator)
             self._open = stack.pop_all()
         self._write_files()
+        self.replicas = [self._replica(f"rotator-{number}", "run") for number in range(REPLICAS)]
+        self.api.store.create_namespace(HOME)
         for name in NAMESPACES:
             self.add_namespace(name)
         return self
@@ -87,14 +92,11 @@ class Stage:
         self._open.close()
 
     @property
-    def log_file(self) -> Path:
-        """What the program logs, as JSON lines."""
-        return self._directory / "rotator.log"
-
-    @property
-    def pid(self) -> int | None:
-        """The running program's process, None while there is none."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+    def leader(self) -> Replica | None:
+        """The replica that holds the Lease; None while none of those that run does."""
+        lease = self.api.store.get("leases", HOME, "rotator")
+        holder = lease["spec"].get("holderIdentity") if lease else ""
+        return next((one for one in self.replicas if holder and one.is_running and one.holds(holder)), None)
 
     def add_namespace(self, name: str) -> None:
         """A namespace as a platform team makes it: with a ServiceAccount for its workers, and no pull secret."""
@@ -108,39 +110,37 @@ class Stage:
         return Client(self.api.url, token, ca, self.net.proxy.url, ca)
 
     def start_rotator(self) -> None:
-        """Start `rotator run`, as a Deployment would."""
-        self._process = self._spawn(["run"])
+        """Start what does not run of it, as a Deployment would."""
+        for replica in self.replicas:
+            replica.start()
 
-    def run_rotator_once(self) -> int:
-        """Run `rotator once`; its exit code."""
-        return self._spawn(["once"]).wait()
+    def run_rotator_once(self) -> None:
+        """Run `rotator once`."""
+        once = self._replica("once", "once")
+        self.replicas = [once]
+        once.start()
+        once.wait(60)
 
-    def kill_rotator(self) -> None:
-        """End the program without a warning, as the kernel does when memory is short."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def kill_leader(self) -> None:
+        """End the replica that works, without a warning."""
+        if leader := self.leader:
+            leader.kill()
 
     def stop_rotator(self) -> None:
         """End the program as the kubelet does: SIGTERM, then after a while SIGKILL."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.kill_rotator()
+        for replica in self.replicas:
+            replica.terminate()
+        for replica in self.replicas:
+            replica.wait(10)
 
     def written_by_rotator(self) -> str:
         """Everything that the program has written so far."""
-        return self.log_file.read_text() if self.log_file.exists() else ""
+        return "".join(replica.log for replica in self.replicas)
 
-    def _spawn(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
-        files = ["--config", str(self._directory / "config.yaml"), "--kubeconfig", str(self._directory / "kubeconfig")]
-        argv = [sys.executable, "-m", "rotator", *command, *files, "--log-level", "debug", "--log-format", "json"]
-        log: IO[bytes]
-        with self.log_file.open("ab") as log:
-            return subprocess.Popen(argv, env=self._environment(), stdout=log, stderr=log)  # noqa: S603  (our own argv)
+    def _replica(self, name: str, command: str) -> Replica:
+        files = ("--config", str(self._directory / "config.yaml"), "--kubeconfig", str(self._directory / "kubeconfig"))
+        argv = program(command, *files, "--log-level", "debug", "--log-format", "json")
+        return Replica(self._directory / f"{name}.log", argv, self._environment())
 
     def _environment(self) -> Mapping[str, str]:
         """What the Pod of a Deployment would be given: identities by their cloud's webhook, and the way out."""
