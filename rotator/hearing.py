@@ -16,7 +16,7 @@ from rotator.model import Kind, NamespaceRecord, ServiceAccountRecord, Subject
 from rotator.scopes import Scope
 from rotator.workqueue import Workqueue
 
-SETTLING = timedelta(milliseconds=100)
+SETTLING = timedelta(milliseconds=30)
 """From the first event about a namespace to its pass: a burst of them is one, and the answer to a write of ours has
 come by then, which tells its echo from an edit."""
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cluster.client import Cluster
+from rotator.cluster.client import LIGHT, Cluster
 from rotator.cluster.failures import Gone
 from rotator.errors import ClusterError, ClusterUnusable, NotFound, ServerFailed
 from rotator.model import SecretText
@@ -61,13 +61,19 @@ def test_a_server_without_a_version_is_unusable(kubeconfig: WriteKubeconfig, con
 
 
 def test_a_list_is_read_as_it_is_used(api: ApiServer, cluster: Cluster) -> None:
-    """The next page is asked for when the last is used up: memory holds one page, however long the list."""
-    for number in range(7):
+    """The next page is asked for when the last is used up: memory holds one page, and of Secrets it is a short one."""
+    for number in range(2 * LIGHT + 1):
         api.store.create_service_account("team-b", f"sa{number}")
+        api.store.create_namespace(f"more-{number}")
+        api.store.put_secret(f"more-{number}", NAME, {KEY: TEXT})
     api.journal.clear()
-    records = cluster.service_accounts(namespace="team-b")
-    asked = [(next(records) and len(api.journal.records)) for _ in range(5)]
+    secrets = cluster.secrets(NAME)
+    asked = [(next(secrets) and len(api.journal.records)) for _ in range(5)]
     assert asked == [1, 1, 2, 2, 3]
+    api.journal.clear()
+    accounts = cluster.service_accounts(namespace="team-b")
+    asked = [(next(accounts) and len(api.journal.records)) for _ in range(2 * LIGHT + 1)]
+    assert asked == [*[1] * 2 * LIGHT, 2]
 
 
 def test_namespaces_are_listed_and_chosen_by_label(api: ApiServer, cluster: Cluster) -> None:
@@ -130,14 +136,15 @@ def test_service_accounts_are_chosen_by_namespace_name_and_label(api: ApiServer,
 
 def test_a_list_that_expires_is_continued(api: ApiServer, cluster: Cluster) -> None:
     """410 in the middle: the rest is read with the token that the server offers, and nothing comes twice."""
-    for number in range(6):
-        api.store.create_service_account("team-a", f"sa{number}")
+    many = [f"sa{number:02}" for number in range(2 * LIGHT + 2)]
+    for name in many:
+        api.store.create_service_account("team-a", name)
     records = cluster.service_accounts(namespace="team-a")
     names = [next(records).name]
-    api.store.create_service_account("team-a", "sa9")
+    api.store.create_service_account("team-a", "sa99")
     api.store.compact()
     names += [record.name for record in records]
-    assert names == [*(["default"] if "default" in names else []), *(f"sa{n}" for n in range(6)), "sa9"]
+    assert names == [*(["default"] if "default" in names else []), *many, "sa99"]
 
 
 def test_an_expired_list_without_a_token_begins_again(kubeconfig: WriteKubeconfig, connect: Connect) -> None:

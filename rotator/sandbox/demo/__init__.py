@@ -174,7 +174,7 @@ class Demo:
         return [
             "",
             f"{counts.total()} Pods: {counts[Verdict.PULLED]} pulled, {counts[Verdict.FAILED]} failed",
-            f"{counts[Verdict.EXCUSED]} more could not pull while their namespace was new, or something in it changed by hand",
+            f"{counts[Verdict.EXCUSED]} more could not pull while their namespace was new, or was changed by hand",
             f"mints: {renewals}; Secret writes: {_writes(stage)} in {_secrets(stage)} namespaces",
             f"start-up to first write: {first_write:.1f} s",
         ]
