@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.apiclient import secret
-from tests.conformance.both import NAMESPACES, Both, Side, agree
+from tests.apiclient import Answer, secret
+from tests.conformance.both import NAMESPACES, Both, Side, agree, comparable
 
 UID = "11111111-2222-3333-4444-555555555555"
 
@@ -53,6 +53,23 @@ def test_without_words_all_but_the_message_is_compared() -> None:
     agree({"message": "a"}, {"message": "b"}, words=False)
     with pytest.raises(AssertionError, match="reason"):
         agree({"message": "a", "reason": "x"}, {"message": "b", "reason": "y"}, words=False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Answer(201, {}, {"Content-Type": "application/json", "Retry-After": "1"}),
+        Answer(200, {"a": 1}, {"Content-Type": "application/json", "Retry-After": "1"}),
+        Answer(200, {}, {"Content-Type": "text/plain", "Retry-After": "1"}),
+        Answer(200, {}, {"Content-Type": "application/json"}),
+    ],
+)
+def test_status_body_and_two_headers_are_compared(other: Answer) -> None:
+    """Any other header may differ."""
+    one = Answer(200, {}, {"Content-Type": "application/json", "Retry-After": "1", "Date": "today"})
+    agree(comparable(one, None), comparable(one._replace(headers={**one.headers, "Date": "tomorrow"}), None))
+    with pytest.raises(AssertionError, match="differ"):
+        agree(comparable(one, None), comparable(other, None))
 
 
 def write(both: Both, namespace: str, name: str) -> None:
