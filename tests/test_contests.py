@@ -28,6 +28,15 @@ def test_the_first_repairs_are_free_and_each_further_one_costs_twice_the_pause()
     assert contests.note(OTHER) == timedelta(0)
 
 
+def test_a_war_without_end_costs_no_more_than_the_longest_pause() -> None:
+    """However many repairs there were within the window: sweeps go on making them, pause or not."""
+    contests = Contests(Clock())
+    assert {contests.note(OURS) for _ in range(1100)} <= {timedelta(seconds=2**n) for n in range(1, 9)} | {
+        timedelta(0),
+        LONGEST_PAUSE,
+    }
+
+
 def test_an_object_is_paused_until_its_pause_is_over() -> None:
     """And no other with it."""
     clock = Clock()
@@ -47,6 +56,9 @@ def test_what_is_long_ago_is_forgotten() -> None:
     for _ in range(10):
         assert contests.note(OURS) == timedelta(0)
         clock.now += WINDOW.total_seconds() / 2 + 1
-    clock.now += WINDOW.total_seconds()
+    for _ in range(FREE):
+        contests.note(OURS)
+    clock.now += WINDOW.total_seconds() + 1
     contests.note(OTHER)
     assert OURS not in contests._repairs  # noqa: SLF001
+    assert OURS not in contests._paused_until  # noqa: SLF001

@@ -1,10 +1,19 @@
 """Which events lead to a pass over their namespace: a table, and our own echoes."""
 
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
+from rotator.cluster.client import Cluster
 from rotator.cluster.watch import Seen
 from rotator.config import Config, parse
-from rotator.hearing import wants_a_pass
+from rotator.hearing import Hearing, wants_a_pass
+from rotator.model import DesiredSecret, SecretText, Subject
+from rotator.sandbox.apiserver import ApiServer
+from rotator.workqueue import Workqueue
 
 CONFIG = """
 registries:
@@ -77,3 +86,76 @@ def test_what_may_need_something_leads_to_a_pass(config: Config, seen: Seen) -> 
 def test_what_asks_for_nothing_is_passed_over(config: Config, seen: Seen) -> None:
     """Ten thousand heartbeats of other objects cost no request."""
     assert not wants_a_pass(config, seen)
+
+
+class Argo:
+    """The namespace argo on an emulated cluster, with two pull secrets of ours, and who hears of it."""
+
+    def __init__(self, api: ApiServer, cluster: Cluster) -> None:
+        self._api = api
+        self._cluster = cluster
+        self.spared: set[str] = set()
+        two = CONFIG + "  - {name: second, registries: [prod], namespaces: {names: [argo]}}\n"
+        self.hearing = Hearing(
+            parse(two, "config.yaml"),
+            cluster,
+            Workqueue(time.monotonic),
+            spare=self._is_spared,
+            resync=lambda: None,
+        )
+
+    def write(self, name: str) -> None:
+        """Write a Secret as rotator does, and hear of it."""
+        text = SecretText(f'{{"auths":{{"a.example":{{"username":"{time.monotonic()}"}}}}}}')
+        labels = {"app.kubernetes.io/managed-by": "rotator"}
+        self._cluster.apply_secret(DesiredSecret("argo", name, text, labels, {}, None, None), force=True)
+        self.hear(name)
+
+    def edit(self, name: str) -> None:
+        """Somebody else edits it, and that is heard."""
+        self._api.store.change("secrets", "argo", name, lambda found: found["metadata"].update(annotations={"a": "b"}))
+        self.hear(name)
+
+    def hear(self, name: str) -> None:
+        """Hear of the Secret as it is."""
+        found = self._api.store.get("secrets", "argo", name)
+        assert found
+        self.hearing.changed(Seen("MODIFIED", "secrets", "argo", name, found["metadata"]["resourceVersion"]))
+
+    def _is_spared(self, subject: Subject) -> bool:
+        return subject.name in self.spared
+
+
+@pytest.fixture
+def argo(tmp_path: Path) -> Iterator[Argo]:
+    """On a cluster of its own."""
+    with ApiServer() as api, closing(Cluster.connect(api.kubeconfig(tmp_path / "config"))) as cluster:
+        api.store.create_namespace("argo")
+        yield Argo(api, cluster)
+
+
+def test_our_own_writes_are_echoes_and_each_is_judged_once(argo: Argo) -> None:
+    """What was judged is forgotten: a later write of another Secret is an echo too, and silence is none."""
+    argo.write("bare")
+    assert argo.hearing.is_only_echo("argo")
+    argo.write("second")
+    assert argo.hearing.is_only_echo("argo")
+    assert not argo.hearing.is_only_echo("argo")
+
+
+def test_one_edit_among_echoes_is_no_echo(argo: Argo) -> None:
+    """Nor is an edit of what we wrote a moment ago."""
+    argo.write("bare")
+    argo.write("second")
+    argo.edit("second")
+    assert not argo.hearing.is_only_echo("argo")
+
+
+def test_what_is_spared_is_left_unheard(argo: Argo) -> None:
+    """An edit of what somebody changes back again and again asks for no pass, alone or among echoes."""
+    argo.write("bare")
+    assert argo.hearing.is_only_echo("argo")
+    argo.spared = {"bare"}
+    argo.edit("bare")
+    argo.write("second")
+    assert argo.hearing.is_only_echo("argo")

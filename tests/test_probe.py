@@ -348,6 +348,24 @@ def test_slow(registry: Registry, step: str, slow: Answerer) -> None:
     assert "no complete answer within" in finding.message
 
 
+def _late(answer: Answerer, seconds: float) -> Answerer:
+    def answered(request: Request) -> Response:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not request.gone():
+            time.sleep(0.01)
+        return answer(request)
+
+    return answered
+
+
+def test_a_little_late_at_every_step(registry: Registry) -> None:
+    """The time is for all steps together: three answers, each well within it, are too late."""
+    registry.bearer()
+    for step in ("anonymous", "token", "shown"):
+        setattr(registry, step, _late(getattr(registry, step), 0.5))
+    assert _probe(registry, timeout=timedelta(seconds=1)).verdict is Verdict.UNKNOWN
+
+
 def test_unreachable(registry: Registry) -> None:
     """A registry that is not there leaves the verdict open, and the message names what failed."""
     registry.server.stop()

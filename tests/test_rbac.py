@@ -129,6 +129,14 @@ def test_pull_secrets_of_one_namespace_share_its_role() -> None:
     }
 
 
+def test_what_is_granted_on_every_name_of_a_namespace_is_not_granted_again_on_one() -> None:
+    """A Role says nothing twice: who reads the roles should find each right in one rule."""
+    assert rules(
+        'name: one, namespaces: {names: [a]}, serviceAccounts: {names: ["v*"]}',
+        "name: two, namespaces: {names: [a]}, serviceAccounts: {names: [w]}",
+    ) == {"a": ["namespaces a: get", "secrets one two: get create patch", "serviceaccounts *: get list patch"]}
+
+
 def test_where_one_is_named_and_another_is_not_each_has_its_own() -> None:
     """The listed one keeps its Role for what it writes; Namespaces are listed for both, so none is read by name."""
     assert rules(

@@ -32,7 +32,14 @@ def test_a_namespace_is_covered_by_name_less_the_excluded_and_narrowed_by_labels
 
 @pytest.mark.parametrize(
     ("names", "labels", "listed"),
-    [(("a", "b"), None, True), (("a", "b*"), None, False), (("a",), "x=y", True), (("*",), "x=y", False)],
+    [
+        (("a", "b"), None, True),
+        (("a", "b*"), None, False),
+        (("a", "b?"), None, False),
+        (("a", "[bc]"), None, False),
+        (("a",), "x=y", True),
+        (("*",), "x=y", False),
+    ],
 )
 def test_only_literal_names_make_a_list_that_a_role_per_namespace_serves(
     names: tuple[str, ...], labels: str | None, listed: bool
@@ -49,7 +56,13 @@ def test_the_named_namespaces_are_those_that_nothing_excludes() -> None:
 
 @pytest.mark.parametrize(
     ("names", "labels", "named"),
-    [(("a", "b"), None, True), (("a",), "x=y", True), (("a", "b*"), None, False), ((), "x=y", False)],
+    [
+        (("a", "b"), None, True),
+        (("a",), "x=y", True),
+        (("a", "b*"), None, False),
+        (("[ab]",), None, False),
+        ((), "x=y", False),
+    ],
 )
 def test_service_accounts_with_literal_names_are_read_by_name(
     names: tuple[str, ...], labels: str | None, named: bool

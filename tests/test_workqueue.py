@@ -58,6 +58,16 @@ def test_work_says_since_when_it_was_asked_for() -> None:
     assert queue.take() == Work("team-a", 0)
 
 
+def test_work_that_is_wanted_sooner_is_as_old_as_its_first_request() -> None:
+    """Who was put off and is then asked for at once has waited all the while."""
+    clock = Clock()
+    queue = Workqueue(clock)
+    queue.add("team-a", timedelta(seconds=60))
+    clock.now = 5
+    queue.add("team-a")
+    assert queue.take() == Work("team-a", 0)
+
+
 def test_the_oldest_comes_first() -> None:
     """Nobody is overtaken for good."""
     clock = Clock()
@@ -139,7 +149,7 @@ def test_closing_lets_every_worker_go() -> None:
     """Workers that wait for work end at once."""
     queue = Workqueue(Clock())
     taken: list[Work | None] = []
-    workers = [threading.Thread(target=lambda: taken.append(queue.take())) for _ in range(3)]
+    workers = [threading.Thread(target=lambda: taken.append(queue.take()), daemon=True) for _ in range(3)]
     for worker in workers:
         worker.start()
     queue.close()
@@ -153,7 +163,7 @@ def test_a_worker_that_waits_gets_what_is_added() -> None:
     queue = Workqueue(time.monotonic)
     queue.add("later", timedelta(hours=1))
     taken: list[Work | None] = []
-    worker = threading.Thread(target=lambda: taken.append(queue.take()))
+    worker = threading.Thread(target=lambda: taken.append(queue.take()), daemon=True)
     worker.start()
     queue.add("now")
     worker.join(timeout=10)

@@ -78,6 +78,17 @@ def test_applying_the_same_again_changes_nothing(cluster: Cluster) -> None:
     assert cluster.secret("team-a", NAME).resource_version == before.resource_version
 
 
+def test_our_own_write_is_known_by_its_version_and_once(api: ApiServer, cluster: Cluster) -> None:
+    """So its event is told from an edit, and nothing has to be kept of what was heard."""
+    cluster.apply_secret(desired())
+    ours = cluster.secret("team-a", NAME).resource_version
+    api.store.put_secret("team-a", NAME, {KEY: OTHER})
+    theirs = cluster.secret("team-a", NAME).resource_version
+    known = [cluster.wrote("secrets", "team-a", NAME, version) for version in (theirs, ours, ours)]
+    assert known == [False, True, False]
+    assert not cluster.wrote("secrets", "team-b", NAME, ours)
+
+
 def test_a_field_of_another_manager_is_a_conflict_that_names_it(api: ApiServer, cluster: Cluster) -> None:
     """Without force the Secret stays as it is; with force it becomes ours."""
     api.store.put_secret("team-a", NAME, {KEY: OTHER}, manager="kubectl-edit")

@@ -1,6 +1,7 @@
 """One of many candidates leads, never two, whatever happens to its clock, its process, its requests and its Lease."""
 
 import itertools
+import json
 import random
 import signal
 import threading
@@ -276,6 +277,27 @@ def test_a_leader_without_a_rival_comes_back_when_the_api_server_does(world: Wor
         held(lease)
 
 
+def test_who_is_told_need_not_wait_for_a_request_that_hangs(world: World) -> None:
+    """A request is given up when the lease has run out, though its own limit is far: the daemon must hear of it."""
+    slept = [0.0]
+    limit = PATIENT.renew_deadline.total_seconds() / 2
+    with Gate(world.api.url) as gate, world.candidates(PATIENT) as candidates:
+        lease = candidates.make("leader", kubeconfig=world.through(gate), since_boot=lambda: since_boot() + slept[0])
+        lease.start()
+        eventually(lambda: candidates.told == [("leader", True)], "it is told that it leads")
+
+        def oversleep(request: Request, forward: Forward) -> Response:
+            gate.fault = hang
+            response = forward(request)
+            slept[0] = PATIENT.renew_deadline.total_seconds() - 1
+            return response
+
+        gate.fault = oversleep
+        count = gate.count
+        eventually(lambda: gate.count >= count + 2 or ("leader", False) in candidates.told, "the next renewal hangs")
+        eventually(lambda: ("leader", False) in candidates.told, "it is told that it ceased", seconds=limit - 1)
+
+
 def test_a_refused_token_is_read_again(world: World) -> None:
     """The kubeconfig holds a new one after a while, and that is enough."""
     with world.candidates(PATIENT) as candidates, capture_logs() as logs:
@@ -466,6 +488,24 @@ def test_a_stop_is_prompt_while_the_api_server_hangs(world: World) -> None:
         assert since_boot() - began < 1.5
         assert not lease.holds()
     assert world.spec()["holderIdentity"] == "leader"
+
+
+def test_a_lease_is_given_back_though_somebody_edits_it_meanwhile(world: World) -> None:
+    """The release meets a conflict, and is sent again with what was written: the next leader need not wait."""
+    with Gate(world.api.url) as gate, world.candidates(PATIENT) as candidates:
+        lease = held(candidates.stand("leader", kubeconfig=world.through(gate)))
+
+        def overtake(request: Request, forward: Forward) -> Response:
+            released = request.method == "PUT" and not json.loads(request.body)["spec"]["holderIdentity"]
+            if released and "annotations" not in world.lease()["metadata"]:
+                world.annotate(team="a")
+            return forward(request)
+
+        gate.fault = overtake
+        lease.stop(timedelta(seconds=PATIENCE))
+        assert (world.spec().get("holderIdentity", ""), world.spec()["leaseDurationSeconds"]) == ("", 1)
+        assert world.lease()["metadata"]["annotations"] == {"team": "a"}
+        assert not lease.failures
 
 
 def test_nothing_is_taken_after_a_stop(world: World) -> None:

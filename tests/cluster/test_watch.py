@@ -18,7 +18,7 @@ from rotator.cluster.client import Cluster
 from rotator.cluster.login import log_in
 from rotator.cluster.stream import CHUNK, LONGEST
 from rotator.cluster.transport import Transport
-from rotator.cluster.watch import FLOOR, LONGEST_PAUSE, LONGEST_WISH, Reflector, pause_after
+from rotator.cluster.watch import FLOOR, LONGEST_PAUSE, LONGEST_WISH, Reflector, Seen, pause_after
 from rotator.sandbox.apiserver import ApiServer, Rule
 from rotator.sandbox.authority import Authority
 from rotator.sandbox.server import LOOPBACK, Request, Response, Server
@@ -535,6 +535,30 @@ def test_stopping_amid_events_is_quiet(api: ApiServer, cluster: Cluster) -> None
         stop.set()
         writer.join()
     assert [log for log in logs if log["log_level"] != "debug"] == []
+
+
+class Leaver(Ear):
+    """Stops its reflector with the first event that it hears."""
+
+    leave: Callable[[], None]
+
+    def changed(self, seen: Seen) -> None:
+        """One more event, and no more after that."""
+        super().changed(seen)
+        self.leave()
+
+
+def test_nothing_is_heard_after_a_stop(kubeconfig: WriteKubeconfig) -> None:
+    """Also of what has come already: fifty events in one piece, and whoever is told of the first has had enough."""
+    events = b"".join(event("ADDED", secret(8 + number, f"s{number}")) for number in range(50))
+    with Server(Told(lasting(events))) as server, closing(_transport(kubeconfig(server.url))) as way:
+        ear = Leaver()
+        reflector = Reflector(way, SECRETS, ear, lambda: 0.0)
+        ear.leave = reflector.stop
+        reflector.start()
+        eventually(lambda: ear.seen, "an event")
+        assert reflector.join(SECOND * 10), "it did not end"
+    assert ear.names == ["s0"]
 
 
 def test_one_that_never_began_can_be_stopped(kubeconfig: WriteKubeconfig) -> None:

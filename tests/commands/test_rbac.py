@@ -47,6 +47,22 @@ def test_the_options_name_the_service_account_and_the_roles(shell: Shell) -> Non
     assert for_lease["metadata"]["namespace"] == "tools"
 
 
+def test_a_cronjob_is_granted_no_watch(shell: Shell) -> None:
+    """`--mode cronjob`: the roles for `rotator once`, which are those of the Deployment less what only it needs."""
+
+    def verbs(*words: str) -> dict[str, set[str]]:
+        role, _ = yaml.safe_load_all(shell.run("rbac", *words).stdout)
+        return {rule["resources"][0]: set(rule["verbs"]) for rule in role["rules"]}
+
+    once, run = verbs("--mode", "cronjob"), verbs("--mode", "deployment")
+    assert run == verbs()
+    assert {resource: run[resource] - once[resource] for resource in run} == {
+        "namespaces": {"get", "watch"},
+        "secrets": {"watch"},
+        "serviceaccounts": {"watch"},
+    }
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

@@ -201,11 +201,13 @@ def test_a_war_over_an_object_is_fought_ever_less_often(world: World) -> None:
         assert wait_until(lambda: sweeps(events) == 1, 30)
         rival = threading.Thread(target=reset)
         rival.start()
-        assert wait_until(lambda: pauses(events) == [2, 4], 30)
-        store.delete("secrets", "team-b", SECRET)
-        assert wait_until(lambda: store.get("secrets", "team-b", SECRET) is not None, 30)
-        stop.set()
-        rival.join()
+        try:
+            assert wait_until(lambda: pauses(events) == [2, 4], 30)
+            store.delete("secrets", "team-b", SECRET)
+            assert wait_until(lambda: store.get("secrets", "team-b", SECRET) is not None, 30)
+        finally:
+            stop.set()
+            rival.join()
         assert wait_until(lambda: world.references("team-a") == [SECRET], 30)
     attached = [event for event in events if event["event"] == "reference.attached" and event["namespace"] == "team-a"]
     assert len(attached) <= 6

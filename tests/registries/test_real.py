@@ -94,6 +94,16 @@ def test_a_token_of_its_own_ends_with_the_clouds(
         assert listed.status == status
 
 
+def test_who_gets_no_answer_was_not_refused(net: Internet) -> None:
+    """A pull that fails for another reason proves nothing about a credential, and is not taken for a refusal."""
+    with RealRegistry(net, GAR) as registry:
+        image = registry.push("team/app")
+        absent = skopeo.pull(registry.image("team/app", "absent"), auth_file({GAR: registry.credential()}), net)
+        registry.process.stop()
+        down = skopeo.pull(image, None, net)
+        assert [(pulled.ok, pulled.refused) for pulled in (absent, down)] == [(False, False), (False, False)]
+
+
 def test_nothing_of_it_is_left(net: Internet) -> None:
     """Its process has ended, and its host is the emulation's again."""
     with RealRegistry(net, GAR) as registry:

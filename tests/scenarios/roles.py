@@ -72,17 +72,17 @@ def stage(installation: Installation, case: str) -> dict[str, str]:
     return names
 
 
-def print_roles(installation: Installation) -> str:
+def print_roles(installation: Installation, *words: str) -> str:
     """What `rotator rbac` prints for the configuration."""
     home, name = installation.full(ACCOUNT), installation.full("rotator")
-    done = installation.run("rbac", "--namespace", home, "--service-account", ACCOUNT, "--name", name)
+    done = installation.run("rbac", "--namespace", home, "--service-account", ACCOUNT, "--name", name, *words)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
-def apply_printed(installation: Installation) -> list[dict[str, Any]]:
+def apply_printed(installation: Installation, *words: str) -> list[dict[str, Any]]:
     """`rotator rbac | kubectl apply -f -`; the roles and their bindings, once they hold."""
-    printed = print_roles(installation)
+    printed = print_roles(installation, *words)
     done = installation.controlplane.kubectl("apply", "-f", "-", text=printed)
     assert done.returncode == 0, done.stderr
     manifests = list(yaml.safe_load_all(printed))

@@ -116,6 +116,21 @@ def test_two_writers_of_references_lose_nothing(world: World) -> None:
     assert world.references("team-a") == ["rival-0", "rival-1", "rival-2", SECRET]
 
 
+def test_a_reference_that_somebody_adds_meanwhile_is_not_added_again(world: World) -> None:
+    """Between our read and our patch a person adds just our reference: it stands in the list once."""
+    world.add_namespaces("team-a")
+    done = iter([True])
+
+    def write(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == "serviceaccounts" and next(done, False):
+            listed = {"imagePullSecrets": [{"name": "theirs"}, {"name": SECRET}]}
+            world.api.store.change("serviceaccounts", "team-a", "workers", lambda account: account.update(listed))
+
+    world.api.before_request(write)
+    assert world.once().exit_code == 0
+    assert world.references("team-a") == ["theirs", SECRET]
+
+
 def test_invariant_2_a_secret_that_was_replaced_meanwhile_is_judged_anew(world: World) -> None:
     """Between our read and our write somebody deletes the Secret and makes another: that one is foreign, and stays."""
     world.add_namespaces("team-a")

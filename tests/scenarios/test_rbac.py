@@ -165,6 +165,23 @@ def misfortunes(installation: Installation, names: dict[str, str], running: Runn
         assert installation.references(names["team-b"]) == []
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_cronjob_is_granted_is_enough_for_one_pass(
+    controlplane: ControlPlane, tmp_path: Path, case: str
+) -> None:
+    """`--mode cronjob`: roll-out, adoption and conflicts without a right to watch, and without a 403."""
+    with installed_on(controlplane, tmp_path, LIFE) as installation:
+        names = stage(installation, case)
+        roles = apply_printed(installation, "--mode", "cronjob")
+        assert all("watch" not in rule["verbs"] for role in roles for rule in role.get("rules", ()))
+        assert surplus(installation, names["team-a"], roles) == set()
+        with Gate(controlplane, Rival(controlplane, names["team-a"])).before(installation):
+            done = installation.run("once")
+        assert done.returncode == 0, done.stderr
+        assert set(installation.auths(names["team-a"])) == {GHCR, ECR}
+        assert refused(installation) == []
+
+
 def test_a_named_namespace_that_is_deleted_takes_its_role_with_it(controlplane: ControlPlane, tmp_path: Path) -> None:
     """It is reported with the rule to add, all others are served; when it is back, the same roles are applied again."""
     with installed_on(controlplane, tmp_path) as installation:
