@@ -190,7 +190,7 @@ class Metrics:
     def passed(self, report: Report, seconds: float) -> None:
         """As `Observer`: one over everything also says how things stand."""
         everything = report.snapshot.only is None
-        objects = _placed(report.results) if everything else Places()
+        objects = _placed(report) if everything else Places()
         with self._lock:
             self._passing.note(seconds, SCOPES[everything])
             for result in report.results:
@@ -223,7 +223,7 @@ class Metrics:
         """`/metrics`, in the format that the client prefers of those that Prometheus has."""
         try:
             encode, content_type = choose_encoder(headers.get("accept", ""))
-        except ValueError:  # a version that is no number
+        except (TypeError, ValueError):  # a version that is no number
             encode, content_type = choose_encoder("")
         answer = Answer(200, encode(self.registry), content_type)
         return zipped(answer) if gzip_accepted(headers.get("accept-encoding", "")) else answer
@@ -345,14 +345,17 @@ def _state(health: Health) -> str:
     return "failing" if health.failures else "starting"
 
 
-def _placed(results: Iterable[Result]) -> Places:
+def _placed(report: Report) -> Places:
     """How many objects are in each state after the pass; what is gone is in none."""
+    lacking = {status.name for status in report.registries if status.error or status.late}
     return Counter(
-        (str(result.change.subject.kind), result.change.pull_secret, str(_state_after(result)))
-        for result in results
+        (str(result.change.subject.kind), result.change.pull_secret, str(_state_after(result, lacking)))
+        for result in report.results
         if result.outcome is not Outcome.GONE
     )
 
 
-def _state_after(result: Result) -> State:
-    return AFTERWARDS.get(result.outcome, result.change.state)
+def _state_after(result: Result, lacking: set[str]) -> State:
+    """A Secret that was written without the credential of one of its registries is no better than it was."""
+    found = result.change.state
+    return AFTERWARDS.get(result.outcome, found) if lacking.isdisjoint(result.change.needs.values()) else found

@@ -13,6 +13,7 @@ from rotator.cluster.client import Cluster
 from rotator.config import Config, parse
 from rotator.providers import provider_for
 from rotator.rotation import Report, Rotation
+from rotator.rotation.observing import SILENT, Observer
 from rotator.sandbox.apiserver import ApiServer, Rule
 from rotator.sandbox.internet import Internet
 from tests.outside import CONFIG, Outside
@@ -42,13 +43,13 @@ class World(Outside):
         """Use this configuration from now on."""
         self.config = parse(text, "config.yaml")
 
-    def rotation(self, user: str = "rotator", rules: list[Rule] | None = None) -> Rotation:
+    def rotation(self, user: str = "rotator", rules: list[Rule] | None = None, observer: Observer = SILENT) -> Rotation:
         """A new process, as it were: no memory of earlier passes."""
         if rules is not None:
             self.api.add_user(user, rules)
         cluster = Cluster.connect(self.api.kubeconfig(self.directory / f"kubeconfig-{user}", user))
         self._clusters.append(cluster)
-        return Rotation(self.config, cluster, provider_for)
+        return Rotation(self.config, cluster, provider_for, observer=observer)
 
     def once(self) -> Report:
         """One pass of a new process."""
