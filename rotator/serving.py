@@ -126,13 +126,15 @@ class Server:
 
     def stop(self) -> None:
         """Listen no more, and end every connection; returns soon, whatever a client does."""
-        self._stopping.set()
-        if self._thread.ident is None:
+        if self._thread.ident is None or self._stopping.is_set():
             return
+        self._stopping.set()
         self._waker.send(b"!")
         self._thread.join()
-        for thread in self._living():
-            self._part_with(thread)
+        for connection in self._connections.values():
+            connection.end()
+        for thread in self._connections:
+            thread.join(PARTING)
         for each in (self._listener, self._waker, self._woken):
             each.close()
 
@@ -175,28 +177,31 @@ class Server:
         except OSError:
             self._stopping.wait(BREATH)
             return
+        try:
+            self._serve(taken)
+        except RuntimeError:  # the system gave no thread
+            taken.close()
+
+    def _serve(self, taken: socket.socket) -> None:
         if not self._has_room():
             taken.close()
             return
         connection = _Connection(taken, self._pages, monotonic() + self._limit)
         thread = threading.Thread(target=connection.serve, name=f"{self._name} client", daemon=True)
-        self._connections[thread] = connection
         thread.start()
+        self._connections[thread] = connection
 
     def _has_room(self) -> bool:
         """Whether one more may come: the oldest has to go for it, but one that still works on its answer may stay."""
         living = self._living()
         if len(living) >= self._most:
-            self._part_with(living[0])
+            self._connections[living[0]].end()
+            living[0].join(PARTING)
         return len(self._living()) < self._most
 
     def _living(self) -> list[threading.Thread]:
         self._connections = {thread: each for thread, each in self._connections.items() if thread.is_alive()}
         return list(self._connections)
-
-    def _part_with(self, thread: threading.Thread) -> None:
-        self._connections[thread].end()
-        thread.join(PARTING)
 
     def _until_the_next_end(self) -> float | None:
         """Seconds; None: nobody is connected."""
