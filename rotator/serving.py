@@ -36,8 +36,9 @@ LIMIT = timedelta(seconds=10)
 MOST = 16
 """Connections at a time, and threads: a kubelet and two Prometheus servers need three."""
 
-PARTING = 0.1
-"""Seconds that the thread of a connection has to notice that it was ended."""
+PARTING = 1.0
+"""Seconds that the threads of ended connections have to notice it: microseconds, unless the machine is busy, or a page
+hangs."""
 
 BREATH = 0.1
 """Seconds without a try after the system refused a connection: it has no descriptor left, and would say so again."""
@@ -133,8 +134,9 @@ class Server:
         self._thread.join()
         for connection in self._connections.values():
             connection.end()
+        until = monotonic() + PARTING
         for thread in self._connections:
-            thread.join(PARTING)
+            thread.join(max(until - monotonic(), 0))
         for each in (self._listener, self._waker, self._woken):
             each.close()
 
