@@ -29,7 +29,7 @@ from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.errors import RotatorError
 from rotator.providers import provider_for
-from rotator.rotation import Report, Rotation
+from rotator.rotation import Minting, Report, Rotation
 from rotator.rotation.passes import WORKERS
 
 P = ParamSpec("P")
@@ -273,7 +273,7 @@ def _rotation(options: Options) -> Iterator[Rotation]:
     cluster = Cluster.connect(options.kubeconfig, options.context, workers=WORKERS)
     try:
         cluster.check_reachable()
-        yield Rotation(config, cluster, provider_for)
+        yield Rotation(config, cluster, Minting(config, provider_for, utc_now))
     finally:
         cluster.close()
 

@@ -2,6 +2,7 @@
 
 RotatorError                     exit code 1
 ├── ConfigError                  exit code 2: every problem of the configuration at once
+├── AddressUnusable              exit code 2: nothing can listen on the address for health or metrics
 ├── DockerConfigError            a Secret's text is not what a kubelet can parse
 ├── KeyringError                 a kubelet could not build its keyring for this image
 │   ├── UnparsableSecret         one pull secret breaks every private pull of the Pod
@@ -69,6 +70,12 @@ class ConfigError(RotatorError):
         super().__init__(f"{head}: {problems[0]}" if len(problems) == 1 else "\n  ".join((head, *problems)))
         self.source = source
         self.problems = problems
+
+
+class AddressUnusable(RotatorError):
+    """An address to listen on cannot be parsed or had: in use, not of this machine, or not allowed."""
+
+    exit_code = 2
 
 
 class DockerConfigError(RotatorError):

@@ -21,8 +21,7 @@ from rotator.daemon.following import Follower
 from rotator.errors import ClusterError, ConfigError, RotatorError
 from rotator.leadership import Candidate
 from rotator.providers import Provider
-from rotator.rotation import Rotation
-from rotator.rotation.minting import Minting
+from rotator.rotation import Minting, Rotation
 from rotator.rotation.passes import WORKERS
 
 log = structlog.get_logger("rotator.daemon")
@@ -101,9 +100,7 @@ class Daemon:
         return self._clock() - datetime.fromtimestamp(time.monotonic(), UTC)
 
     def _go_on_duty(self, config: Config) -> None:
-        rotation = Rotation(
-            config, self._cluster, self._provider_for, clock=self._clock, leads=self.leads, minting=self._minting
-        )
+        rotation = Rotation(config, self._cluster, self._minting, clock=self._clock, leads=self.leads)
         self._config = config
         self._duty = Duty(rotation, self._clock, leads=self.leads, contests=self._contests)
         if self._lease and not self._lease.started:

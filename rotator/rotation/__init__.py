@@ -4,7 +4,8 @@
 `report.py` is what a pass found and did, for logs, tables, JSON and the exit code alike.
 """
 
+from rotator.rotation.minting import Minting
 from rotator.rotation.passes import Rotation
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
 
-__all__ = ["Outcome", "RegistryStatus", "Report", "Result", "Rotation"]
+__all__ = ["Minting", "Outcome", "RegistryStatus", "Report", "Result", "Rotation"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 
@@ -22,6 +23,7 @@ from rotator.logs import where
 from rotator.model import Credential, Offer
 from rotator.probe import ALWAYS, Finding, Verdict, probe, replaces
 from rotator.providers import Provider
+from rotator.rotation.observing import OK, SILENT, Observer
 
 log = structlog.get_logger("rotator.minting")
 
@@ -46,11 +48,18 @@ class Failure:
 class Minting:
     """Mints and probes on demand, and remembers what came of it."""
 
-    def __init__(self, config: Config, provider_for: Callable[[Registry], Provider], clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        provider_for: Callable[[Registry], Provider],
+        clock: Clock,
+        observer: Observer = SILENT,
+    ) -> None:
         self._config = config
         self._provider_for = provider_for
         self._providers: dict[str, Provider] = {}
         self._clock = clock
+        self._observer = observer
         self._held: dict[str, Credential] = {}
         self._offers: dict[str, tuple[Offer, ...]] = {}
         self._failures: dict[str, Failure] = {}
@@ -125,7 +134,7 @@ class Minting:
             future.set_result(None)
 
     def _mint(self, registry: Registry, reason: str, published: PublishedUntil) -> None:
-        credential = self._provider(registry).mint()
+        credential = self._asked(registry)
         log.info(
             "credential.minted",
             registry=registry.name,
@@ -143,6 +152,19 @@ class Minting:
         if unproven:
             raise _withheld(registry, unproven)
 
+    def _asked(self, registry: Registry) -> Credential:
+        """What the cloud gives; how that went is told, whatever it was."""
+        began, result = monotonic(), MintError.__name__
+        try:
+            credential = self._provider(registry).mint()
+            result = OK
+        except RotatorError as error:
+            result = error.reason
+            raise
+        finally:
+            self._observer.minted(registry.name, result, monotonic() - began)
+        return credential
+
     def _provider(self, registry: Registry) -> Provider:
         """The registry's provider, built when first needed: a kind that nobody asks for costs no import."""
         if registry.name not in self._providers:
@@ -153,11 +175,13 @@ class Minting:
         if not registry.probe.enabled:
             return [Finding(host, Verdict.OPEN, "the probe is switched off", None) for host in registry.hosts]
         findings: dict[str, Finding] = {}
+        began = monotonic()
         # A regional host of ACR may name its login server as the realm, and the other way round.
         trusted = (*registry.hosts, *registry.allow_hosts)
 
         def ask(host: str) -> None:
             findings[host] = probe(credential, host, registry.probe, trusted, registry.deadline)
+            self._observer.probed(registry.name, findings[host].verdict, monotonic() - began)
 
         threads = [threading.Thread(target=ask, args=(host,), daemon=True) for host in registry.hosts]
         for thread in threads:
@@ -165,7 +189,9 @@ class Minting:
         for thread in threads:
             thread.join()
         silent = [host for host in registry.hosts if host not in findings]
-        findings |= {host: Finding(host, Verdict.UNKNOWN, f"{host}: the probe broke off", None) for host in silent}
+        for host in silent:
+            findings[host] = Finding(host, Verdict.UNKNOWN, f"{host}: the probe broke off", None)
+            self._observer.probed(registry.name, Verdict.UNKNOWN, monotonic() - began)
         return [findings[host] for host in registry.hosts]
 
     def _offer(

@@ -17,10 +17,10 @@ from rotator.cluster.gather import gather
 from rotator.config import Config, Registry
 from rotator.model import Action, Change, Credential, Plan, Snapshot, Subject
 from rotator.plan import plan
-from rotator.providers import Provider
 from rotator.rotation.apply import Applying, Progress
 from rotator.rotation.minting import Minting
-from rotator.rotation.published import Published, published
+from rotator.rotation.observing import SILENT, Observer
+from rotator.rotation.published import Published, first, published
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
 from rotator.rotation.telling import Teller
 
@@ -50,26 +50,27 @@ class _Sight:
 
 
 class Rotation:
-    """The pass over one cluster with one configuration; it remembers credentials from pass to pass.
+    """The pass over one cluster with one configuration; `minting` remembers credentials from pass to pass.
 
-    Who does not lead, as `leads` says, begins no mint and no write. `minting` is that of a rotation before this one.
+    Who does not lead, as `leads` says, begins no mint and no write.
     """
 
     def __init__(
         self,
         config: Config,
         cluster: Cluster,
-        provider_for: Callable[[Registry], Provider],
+        minting: Minting,
         *,
         clock: Clock = utc_now,
         workers: int = WORKERS,
         leads: Callable[[], bool] = lambda: True,
-        minting: Minting | None = None,
+        observer: Observer = SILENT,
     ) -> None:
         self.config = config
         self.cluster = cluster
-        self.minting = minting or Minting(config, provider_for, clock)
+        self.minting = minting
         self._clock = clock
+        self._observer = observer
         self._workers = workers
         self._leads = leads
         self._writing = threading.Lock()
@@ -106,6 +107,7 @@ class Rotation:
 
         Raises ClusterUnusable where the cluster cannot be read at all; every other failure is in the report.
         """
+        began = time.monotonic()
         sight = self._look(only)
         mints = self._start_mints(sight)
         late = self._await(mints, PATIENCE)
@@ -117,6 +119,7 @@ class Rotation:
         report = Report(tuple(results), self._statuses(sight, mints, late), sight.snapshot)
         self._teller.tell(report)
         log.info("pass.finished", namespace=only, write=write, **report.counts())
+        self._observer.passed(report, time.monotonic() - began)
         if when_late is not None:
             for name, mint in late.items():
                 mint.add_done_callback(partial(_tell, when_late, name))
@@ -183,7 +186,7 @@ class Rotation:
     def _status(self, registry: Registry, sight: _Sight, *, asked: bool, late: bool) -> RegistryStatus:
         # A registry that no Secret needs any more is not tried again, so its last failure is nobody's trouble.
         failure = self.minting.failure(registry.name) if registry.name in sight.needed else None
-        ends = [sight.published[host].first_expiry for host in registry.hosts if host in sight.published]
+        shown = [sight.published[host] for host in registry.hosts if host in sight.published]
         return RegistryStatus(
             name=registry.name,
             kind=registry.kind,
@@ -191,7 +194,9 @@ class Rotation:
             minted=asked and not late and failure is None,
             late=late,
             credential=self.minting.held.get(registry.name),
-            published_until=min(filter(None, ends), default=None),
+            published_until=first(each.first_expiry for each in shown),
+            published_since=first(each.first_issue for each in shown),
+            published_due=first(each.first_due for each in shown),
             error=failure.error if failure else None,
             next_attempt_at=failure.retry_at if failure else None,
         )

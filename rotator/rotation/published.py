@@ -4,17 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator import annotations, selection
+from rotator import annotations, renewal, selection
+from rotator.annotations import Note
 from rotator.config import Config
 from rotator.model import Change, Kind, SecretRecord, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published for one host: the first expiry in any Secret, and whether each Secret has an entry at all."""
+    """What is published for one host, of all Secrets the first issue, expiry and time when a renewal is due.
+
+    `everywhere` says whether each Secret has an entry at all.
+    """
 
     first_expiry: datetime | None
     everywhere: bool
+    first_issue: datetime | None
+    first_due: datetime | None
 
     @property
     def until(self) -> datetime | None:
@@ -24,16 +30,30 @@ class Published:
 
 def published(config: Config, snapshot: Snapshot, changes: Iterable[Change], now: datetime) -> dict[str, Published]:
     """By host, what the Secrets hold that are ours to write: a foreign or broken one is not served, so not counted."""
-    found: dict[str, list[datetime | None]] = {}
+    found: dict[str, set[Note | None]] = {}
     for change in changes:
         if change.subject.kind is Kind.SECRET and change.pull_secret and not change.is_problem:
-            record = snapshot.secrets.get((change.subject.namespace, change.subject.name))
-            expiries = _expiries(record, now)
+            notes = _notes(snapshot.secrets.get((change.subject.namespace, change.subject.name)), now)
             for host in selection.hosts(config.pull_secret(change.pull_secret), config):
-                found.setdefault(host, []).append(expiries.get(host))
-    return {host: Published(min(filter(None, ends), default=None), None not in ends) for host, ends in found.items()}
+                found.setdefault(host, set()).add(notes.get(host))
+    return {host: _summed_up(notes, config.renewal.at) for host, notes in found.items()}
 
 
-def _expiries(record: SecretRecord | None, now: datetime) -> dict[str, datetime]:
+def first(moments: Iterable[datetime | None]) -> datetime | None:
+    """The first of those that are known."""
+    return min(filter(None, moments), default=None)
+
+
+def _summed_up(entries: set[Note | None], at: float) -> Published:
+    notes = [note for note in entries if note]
+    return Published(
+        first_expiry=first(note.expires_at for note in notes),
+        everywhere=None not in entries,
+        first_issue=first(note.issued_at for note in notes),
+        first_due=first(renewal.due_at(note.issued_at, note.expires_at, at) for note in notes),
+    )
+
+
+def _notes(record: SecretRecord | None, now: datetime) -> dict[str, Note]:
     notes = annotations.read(record.annotations) if record else {}
-    return {host: note.expires_at for host, note in notes.items() if note.believable(now)}
+    return {host: note for host, note in notes.items() if note.believable(now)}

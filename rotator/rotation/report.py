@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rotator import annotations
+from rotator import annotations, renewal
 from rotator.errors import ClusterUnusable, Conflict, Invalid, RotatorError
 from rotator.model import NOTICES, Action, Change, Credential, Kind, Snapshot
 
@@ -69,7 +69,8 @@ def log_fields(change: Change) -> dict[str, str]:
 class RegistryStatus:
     """One registry after the pass: the credential in hand, or why there is none.
 
-    `minted` says whether it is new, `late` that its mint is still under way.
+    `minted` says whether it is new, `late` that its mint is still under way. Of what was published before the pass,
+    `published_since` is the first issue, `published_until` the first expiry, `published_due` when the first was due.
     """
 
     name: str
@@ -78,6 +79,8 @@ class RegistryStatus:
     minted: bool = False
     late: bool = False
     credential: Credential | None = None
+    published_since: datetime | None = None
+    published_due: datetime | None = None
     published_until: datetime | None = None
     error: RotatorError | None = None
     next_attempt_at: datetime | None = None
@@ -86,6 +89,17 @@ class RegistryStatus:
     def expires_at(self) -> datetime | None:
         """When what is published expires; of a credential that is just being published, its own expiry."""
         return self.credential.expires_at if self.minted and self.credential else self.published_until
+
+    @property
+    def issued_at(self) -> datetime | None:
+        """When the oldest that is published was issued; of a credential that is just being published, its own issue."""
+        return self.credential.issued_at if self.minted and self.credential else self.published_since
+
+    def renewal_at(self, at: float) -> datetime | None:
+        """When it is renewed next, jitter aside: the next try after a failure, else at the share `at` of its life."""
+        if self.minted and self.credential:
+            return renewal.due_at(self.credential.issued_at, self.credential.expires_at, at)
+        return self.next_attempt_at or self.published_due
 
     def record(self) -> dict[str, Any]:
         """The status as JSON."""

@@ -72,8 +72,8 @@ def test_a_list_is_read_as_it_is_used(api: ApiServer, cluster: Cluster) -> None:
     assert asked == [1, 1, 2, 2, 3]
     api.journal.clear()
     accounts = cluster.service_accounts(namespace="team-b")
-    asked = [(next(accounts) and len(api.journal.records)) for _ in range(2 * LIGHT + 1)]
-    assert asked == [*[1] * 2 * LIGHT, 2]
+    pages = [(next(accounts) and len(api.journal.records)) for _ in range(2 * LIGHT + 1)]
+    assert pages == [*[1] * 2 * LIGHT, 2]
 
 
 def test_namespaces_are_listed_and_chosen_by_label(api: ApiServer, cluster: Cluster) -> None:

@@ -10,6 +10,8 @@ import pytest
 from rotator.config import Registry
 from rotator.errors import IdentityMissing, MintError, MintRefused, MintThrottled
 from rotator.model import Credential
+from rotator.probe import Verdict
+from rotator.rotation import Report
 from rotator.rotation.minting import Minting, PublishedUntil
 from tests.build import CONFIG, ECR, GAR, NOW, config, credential
 
@@ -186,3 +188,59 @@ def test_a_failure_keeps_what_was_minted_before(office: Office) -> None:
     office.fail(MintRefused("no"))
     assert office.minting.held["prod"] is held
     assert [offer.credential for offer in office.minting.offers[ECR]] == [held]
+
+
+@dataclass
+class Listener:
+    """Notes what it is told."""
+
+    mints: list[tuple[str, str]] = field(default_factory=list)
+    probes: list[tuple[str, Verdict]] = field(default_factory=list)
+
+    def minted(self, registry: str, result: str, seconds: float) -> None:
+        """A mint."""
+        assert seconds >= 0
+        self.mints.append((registry, result))
+
+    def probed(self, registry: str, verdict: Verdict, seconds: float) -> None:
+        """A probe."""
+        assert seconds >= 0
+        self.probes.append((registry, verdict))
+
+    def passed(self, report: Report, seconds: float) -> None:
+        """No pass is made here."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (credential, "ok"),
+        (failing(MintThrottled("slow down")), "MintThrottled"),
+        (failing(ZeroDivisionError("hunter2")), "MintError"),
+    ],
+)
+def test_the_observer_is_told_of_each_mint(answer: Callable[[], Credential], result: str) -> None:
+    """Its result by the reason that the log gives, a defect's included; what is not probed is not told as probed."""
+    listener = Listener()
+    minting = Minting(config(UNASKED), lambda _: OpenCloud(answer), lambda: NOW, listener)
+    minting.start("prod", "a test", LONG, None).result(SECONDS)
+    assert (listener.mints, listener.probes) == ([("prod", result)], [])
+
+
+def test_the_observer_is_told_of_a_provider_that_cannot_be_built() -> None:
+    """The cloud was not even asked, but the mint has failed all the same."""
+
+    def broken(_registry: Registry) -> Cloud:
+        msg = "no role"
+        raise IdentityMissing(msg)
+
+    listener = Listener()
+    Minting(config(UNASKED), broken, lambda: NOW, listener).start("prod", "a test", LONG, None).result(SECONDS)
+    assert listener.mints == [("prod", "IdentityMissing")]
+
+
+@dataclass(frozen=True)
+class OpenCloud:
+    """A provider with one answer."""
+
+    mint: Callable[[], Credential]

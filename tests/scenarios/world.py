@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import time_machine
 
+from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.config import Config, parse
 from rotator.providers import provider_for
-from rotator.rotation import Report, Rotation
+from rotator.rotation import Minting, Report, Rotation
+from rotator.rotation.observing import SILENT, Observer
 from rotator.sandbox.apiserver import ApiServer, Rule
 from rotator.sandbox.internet import Internet
 from tests.outside import CONFIG, Outside
@@ -43,7 +45,11 @@ class World(Outside):
         self.config = parse(text, "config.yaml")
 
     def rotation(
-        self, user: str = "rotator", rules: list[Rule] | None = None, leads: Callable[[], bool] = lambda: True
+        self,
+        user: str = "rotator",
+        rules: list[Rule] | None = None,
+        leads: Callable[[], bool] = lambda: True,
+        observer: Observer = SILENT,
     ) -> Rotation:
         """A new process, as it were: no memory of earlier passes."""
         if rules is not None:
@@ -51,7 +57,9 @@ class World(Outside):
         kubeconfig = self.api.kubeconfig(self.directory / f"kubeconfig-{user}", user)
         cluster = Cluster.connect(kubeconfig, may_write=leads)
         self._clusters.append(cluster)
-        return Rotation(self.config, cluster, provider_for, leads=leads)
+        return Rotation(
+            self.config, cluster, Minting(self.config, provider_for, utc_now, observer), leads=leads, observer=observer
+        )
 
     def once(self) -> Report:
         """One pass of a new process."""

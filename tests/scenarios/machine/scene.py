@@ -17,10 +17,11 @@ import structlog
 import time_machine
 
 from rotator import logs
+from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.config import parse
 from rotator.providers import provider_for
-from rotator.rotation import Rotation, passes
+from rotator.rotation import Minting, Rotation, passes
 from rotator.sandbox.cloud import Cloud
 from rotator.sandbox.faults import Fault
 from rotator.sandbox.server import Request, Response
@@ -94,7 +95,9 @@ class Scene:
         self._open.callback(cluster.close)
         self._started += 1
         # One namespace after the other: side by side they would meet a mishap in another order at each replay.
-        return Process(self._started, Rotation(config, cluster, provider_for, workers=1), cluster)
+        return Process(
+            self._started, Rotation(config, cluster, Minting(config, provider_for, utc_now), workers=1), cluster
+        )
 
     # Time, clouds and registries
 
