@@ -159,3 +159,19 @@ def test_who_replaced_the_references_is_told_and_who_removed_them_is_not(both: B
     seen = both.ask(lambda side: get(side.client, asked))
     for side in both.sides:
         assert owners(seen, side, REFERENCES) == ()
+
+
+def test_who_changes_an_account_that_was_made_bare_is_never_known(both: Both, namespace: str) -> None:
+    """Without any field at first it has no `managedFields`, and then the API server does not begin to keep them.
+
+    So it is with each namespace's `default` (apimachinery, managedfields/internal: skipNonAppliedManager).
+    """
+    place = path("serviceaccounts", namespace, "workers")
+    both.each(lambda side: side.client.post(path("serviceaccounts", namespace), account("workers")))
+    own = {"imagePullSecrets": [{"name": "theirs"}]}
+    both.each(lambda side: side.client.patch(place, own, MERGE_PATCH, fieldManager="terraform"))
+    asked = request.get_metadata(Subject(Kind.SERVICE_ACCOUNT, namespace, "workers"))
+    seen = both.ask(lambda side: get(side.client, asked))
+    assert "managedFields" not in seen.body["metadata"]
+    for side in both.sides:
+        assert owners(seen, side, REFERENCES) == ()
