@@ -264,11 +264,11 @@ def _watched_pass(rotation: Rotation, console: Console, *, write: bool) -> Repor
 
 
 def _tell_events(cluster: Cluster, report: Report) -> None:
-    """As many as can be sent in a second: they are for people, and the pass is done."""
+    """As many as can be sent in a moment: they are for people, and the pass is done."""
     sender = Sender(cluster.record, utc_now, time.monotonic)
     sender.start()
     Eventing(sender.offer).passed(report)
-    sender.stop()
+    sender.stop(timedelta(seconds=3))
 
 
 def _print_report(report: Report, config: Config, shown: str, console: Console) -> None:
