@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from rotator.logs import masked
 from rotator.model import Subject
 
 LONGEST_NAME = 253
@@ -134,5 +135,6 @@ def name_of(event: Event, subject: Subject) -> str:
 
 
 def shown(message: str) -> str:
-    """The message, within what Kubernetes allows."""
+    """The message, within what Kubernetes allows, and masked like a line of the log."""
+    message = masked(message)
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
