@@ -34,7 +34,7 @@ def forms(shell: Shell) -> set[str]:
 
 
 def leaks(shell: Shell, *written: str) -> list[str]:
-    """The beginnings of the secret values in what was written, in Secrets' metadata, in Events, in the API's journal."""
+    """The beginnings of the secret values in what was written, in Secrets' metadata, Events, the API's journal."""
     metadata = [json.dumps(secret["metadata"]) for secret in shell.api.store.list("secrets")]
     events = [json.dumps(event) for event in shell.api.store.list("events")]
     everything = "\n".join((*written, *metadata, *events, repr(shell.api.journal.records)))

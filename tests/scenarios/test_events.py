@@ -1,15 +1,23 @@
-"""Events on a real cluster, under the printed roles: what people see with kubectl, and what they do not."""
+"""Events from end to end: what people see with kubectl on a real cluster, and what a large one is spared."""
 
+import time
+from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
+from rotator.clock import utc_now
+from rotator.eventing import Eventing
 from rotator.sandbox.faults import Fault
+from rotator.sending import BURST, ROOM_FOR_NEWS, Sender
 from tests.apiclient import EMPTY_AUTHS, MERGE_PATCH, secret
 from tests.controlplane.server import ControlPlane
 from tests.installation import ACCOUNT, Installation, installed_on
-from tests.outside import ECR, SECRET
+from tests.outside import ECR, ECR_ONLY, SECRET
 from tests.scenarios.roles import HEAD, apply_printed
 from tests.scenarios.test_rbac import refused
+from tests.scenarios.world import World
+from tests.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -92,3 +100,39 @@ def test_a_registrys_trouble_is_one_event_beside_rotator_itself(controlplane: Co
         described = onlooker.sees("describe", "serviceaccount", ACCOUNT, "-n", home)
         assert "registry prod: no Pod can pull with it: " in described
         assert refused(installation) == []
+
+
+def test_a_large_cluster_is_spared(world: World) -> None:
+    """Of a roll-out over 400 namespaces the first are told; a renewal of them all is no Event, a lost Secret is one."""
+    teams = [f"team-{number}" for number in range(400)]
+    world.add_namespaces(*teams)
+    world.configure(ECR_ONLY)
+    rotation = world.rotation()
+
+    def told() -> Counter[str]:
+        return Counter(event["reason"] for event in world.api.store.list("events"))
+
+    def passed(eventing: Eventing) -> None:
+        report = rotation.run()
+        assert report.exit_code == 0
+        eventing.passed(report)
+
+    sender = Sender(rotation.cluster.record, utc_now, time.monotonic)
+    eventing = Eventing(sender.offer)
+    sender.start()
+    passed(eventing)
+    sender.stop(timedelta(seconds=PATIENCE))
+    first = told()
+    assert 0 < first["PullSecretAttached"] == sender.sent <= BURST + ROOM_FOR_NEWS
+    assert sender.sent + sender.dropped == len(teams)
+
+    sender = Sender(rotation.cluster.record, utc_now, time.monotonic)
+    eventing = Eventing(sender.offer)
+    sender.start()
+    world.clock.advance(hours=7)
+    passed(eventing)
+    world.api.store.delete("secrets", "team-7", SECRET)
+    passed(eventing)
+    sender.stop(timedelta(seconds=PATIENCE))
+    assert world.mints()["prod"] == 2
+    assert told() - first == {"PullSecretHealed": 1}
