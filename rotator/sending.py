@@ -96,7 +96,9 @@ class Sender:
             self._thread.join(timeout.total_seconds())
         with self._changed:
             self.dropped += len(self._waiting)
+            self._untold += len(self._waiting)
             self._waiting.clear()  # which ends a thread that is still busy, after the Event in its hands
+            self._say_what_was_dropped()
 
     # The thread -------------------------------------------------------------------------------------------------------
 
@@ -113,7 +115,8 @@ class Sender:
                 if self._waiting and not pause:
                     self._bucket.take()
                     return self._waiting.popleft()
-                self._say_what_was_dropped()
+                if not self._waiting:
+                    self._say_what_was_dropped()
                 self._changed.wait(pause or None)
             return None
 
@@ -138,8 +141,8 @@ class Sender:
             log.warning("event.failed", reason=reason, message=message, hint=hint)
 
     def _say_what_was_dropped(self) -> None:
-        if self._untold and not self._waiting:
-            log.info("events.dropped", count=self._untold, message="too many at once; the log tells it all")
+        if self._untold:
+            log.info("events.dropped", count=self._untold, message="so many at once are not told; the log has them all")
             self._untold = 0
 
 

@@ -28,7 +28,7 @@ APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML, and the only apply
 JSON_PATCH = "application/json-patch+json"
 
 LEASES = "leases.coordination.k8s.io"
-RESOURCES = {Kind.NAMESPACE: "namespaces", Kind.SECRET: "secrets", Kind.SERVICE_ACCOUNT: "serviceaccounts"}
+RESOURCES = {Kind.SECRET: "secrets", Kind.SERVICE_ACCOUNT: "serviceaccounts"}
 
 
 @dataclass(frozen=True, slots=True)
