@@ -64,7 +64,7 @@ class Teller:
     def tell(self, report: Report) -> None:
         """Log what is new or different in this report."""
         found = {_key(result): result for result in report.notable() if result.outcome not in _TOLD}
-        gists = {key: gist_of(result) for key, result in found.items()}
+        gists = {key: _gist(result) for key, result in found.items()}
         for key in self._told.fresh(gists, lambda key: report.snapshot.only in {None, key[0]}):
             _log(found[key])
 
@@ -74,7 +74,7 @@ def _key(result: Result) -> Key:
     return subject.namespace, str(subject), result.change.pull_secret
 
 
-def gist_of(result: Result) -> Gist:
+def _gist(result: Result) -> Gist:
     """What is told of a result."""
     return result.change.state, result.outcome, result.change.message
 
