@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.errors import RotatorError
+from rotator.eventing import Eventing
 from rotator.providers import provider_for
 from rotator.rotation import Minting, Report, Rotation
 from rotator.rotation.passes import WORKERS
+from rotator.sending import Sender
 
 P = ParamSpec("P")
 
@@ -245,6 +248,8 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
     _configure_logs(options, quiet=shown == "table")
     with _rotation(options) as rotation, _stopped_by_signals(rotation.stop) as signals:
         report = _watched_pass(rotation, console, write=write) if shown == "table" else rotation.run(write=write)
+        if write and not signals:
+            _tell_events(rotation.cluster, report)
     with _output_named():
         _print_report(report, rotation.config, shown, console)
     if signals:
@@ -257,6 +262,14 @@ def _watched_pass(rotation: Rotation, console: Console, *, write: bool) -> Repor
     with screens.progress_bar(console) as bar:
         task = bar.add_task("writing", total=None)
         return rotation.run(write=write, progress=lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _tell_events(cluster: Cluster, report: Report) -> None:
+    """As many as can be sent in a moment: they are for people, and the pass is done."""
+    sender = Sender(cluster.record, utc_now, time.monotonic)
+    sender.start()
+    Eventing(sender.offer).passed(report)
+    sender.stop(timedelta(seconds=3))
 
 
 def _print_report(report: Report, config: Config, shown: str, console: Console) -> None:

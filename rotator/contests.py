@@ -45,6 +45,16 @@ class Contests:
             self._paused_until[subject] = now + pause.total_seconds()
             return pause
 
+    def at_stake(self, namespace: str) -> list[Subject]:
+        """The objects there whose next repair would not be free any more: now is the time to see who changed them."""
+        with self._lock:
+            self._forget(self._clock())
+            return [
+                subject
+                for subject, repairs in self._repairs.items()
+                if subject.namespace == namespace and len(repairs) >= FREE - 1
+            ]
+
     def is_paused(self, subject: Subject) -> bool:
         """Whether it is still to be left alone."""
         with self._lock:

@@ -1,8 +1,8 @@
 """The smallest roles for a configuration: what each pass reads and writes, as RBAC rules. Pure.
 
 `manifests` is the roles and their bindings as plain data, `text` the same as YAML with a word on each rule.
-What is asked for follows `cluster/gather.py`, which reads, `rotation/apply.py`, which writes, and `scopes.py`, which
-says what is watched.
+What is asked for follows `cluster/gather.py`, which reads, `rotation/apply.py`, which writes, `scopes.py`, which
+says what is watched, and `eventing.py`.
 """
 
 import re
@@ -57,6 +57,8 @@ def manifests(config: Config, subject: Subject, *, watching: bool) -> list[Manif
     wanted = dict.fromkeys(_wanted(config))
     if watching:
         wanted |= dict.fromkeys((*_on_watches(config), *_on_lease(config, subject)))
+    if wanted:
+        wanted |= dict.fromkeys(_on_events(config, subject))
     scopes: dict[str | None, list[Right]] = {None: []}
     for right in wanted:
         if not right.is_implied(wanted):
@@ -129,6 +131,14 @@ def _on_lease(config: Config, subject: Subject) -> Iterator[Right]:
             yield Right(verb, "leases", election.name, election.namespace or subject.namespace)
 
 
+def _on_events(config: Config, subject: Subject) -> Iterator[Right]:
+    """Where the objects are that Events stand beside, and rotator itself is. Their names are many."""
+    places = [place for pull_secret in config.pull_secrets for place in _places(pull_secret)]
+    for place in (*places, subject.namespace):
+        for verb in ("create", "patch"):
+            yield Right(verb, "events", None, place)
+
+
 # As manifests --------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +179,7 @@ def _rule(resource: str, names: Sequence[str], verbs: Sequence[str]) -> Manifest
 # As YAML -------------------------------------------------------------------------------------------------------------
 
 _PURPOSES: Mapping[tuple[str, str], str] = {
+    ("events", "create"): "create, patch: tell beside an object what happened to it; all else works without this rule",
     ("namespaces", "get"): "get: whether it exists, and is not being deleted",
     ("namespaces", "watch"): "watch: hear of a new one at once",
     ("secrets", "watch"): "watch: hear at once when it is changed or deleted",

@@ -49,6 +49,19 @@ def test_an_object_is_paused_until_its_pause_is_over() -> None:
     assert not contests.is_paused(OURS)
 
 
+def test_what_is_at_stake_is_known_before_the_repair_that_is_paused() -> None:
+    """The repair takes the fields from whoever changed them, so who that is must be asked before."""
+    clock = Clock()
+    contests = Contests(clock)
+    contests.note(OURS)
+    assert contests.at_stake("team-a") == []
+    contests.note(OURS)
+    assert contests.at_stake("team-a") == [OURS]
+    assert contests.at_stake("team-b") == []
+    clock.now += WINDOW.total_seconds() + 1
+    assert contests.at_stake("team-a") == []
+
+
 def test_what_is_long_ago_is_forgotten() -> None:
     """A repair now and then is no war, and nothing is kept of objects that are gone."""
     clock = Clock()

@@ -18,13 +18,20 @@ def config(*pull_secrets: str, election: str = "{enabled: false}") -> Config:
     return parse(f"{REGISTRY}pullSecrets:\n{items}leaderElection: {election}\n", "config.yaml")
 
 
-def rules(*pull_secrets: str, watching: bool = False, election: str = "{enabled: false}") -> dict[str, list[str]]:
+def every_rule(*pull_secrets: str, watching: bool = False, election: str = "{enabled: false}") -> dict[str, list[str]]:
     """Each role's place and its rules: resource, names, verbs, as one would say it."""
     return {
         role["metadata"].get("namespace", "*"): [_said(rule) for rule in role["rules"]]
         for role in rbac.manifests(config(*pull_secrets, election=election), OURS, watching=watching)
         if "rules" in role
     }
+
+
+def rules(*pull_secrets: str, watching: bool = False, election: str = "{enabled: false}") -> dict[str, list[str]]:
+    """Those that a pass cannot do without: all but that on Events, which is in every role."""
+    found = every_rule(*pull_secrets, watching=watching, election=election)
+    needed = {place: [rule for rule in said if rule != EVENTS] for place, said in found.items()}
+    return {place: said for place, said in needed.items() if said}
 
 
 def _said(rule: dict[str, Any]) -> str:
@@ -34,6 +41,7 @@ def _said(rule: dict[str, Any]) -> str:
     return f"{resource} {names}: {' '.join(rule['verbs'])}"
 
 
+EVENTS = "events *: create patch"
 IN_A = "name: pull, namespaces: {names: [a]}"
 EVERYWHERE = 'name: pull, namespaces: {names: ["a-*"]}'
 SECRET_IN_A = ["namespaces a: get", "secrets pull: get create patch"]
@@ -164,6 +172,17 @@ def test_what_the_cluster_role_grants_is_not_granted_again(wide: str, in_a: list
         f'name: wide, namespaces: {{names: ["*"]}}, serviceAccounts: {{{wide}}}',
     )
     assert found["a"] == ["secrets listed: get create patch", *in_a]
+
+
+def test_events_are_made_where_the_objects_are_and_where_rotator_runs() -> None:
+    """The same right wherever there is a role, one more role for rotator's own namespace, and everything in one."""
+    listed, wide = "name: pull, namespaces: {names: [a, b]}", 'name: wide, namespaces: {names: ["*"]}'
+    for watching in (True, False):
+        found = every_rule(listed, watching=watching)
+        assert [place for place, said in found.items() if EVENTS in said] == ["a", "b", "rotator"]
+        assert found["rotator"] == [EVENTS]
+        found = every_rule(listed, wide, watching=watching)
+        assert [place for place, said in found.items() if EVENTS in said] == ["*"]
 
 
 def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> None:

@@ -5,7 +5,8 @@ msgspec skips every other field without building it: 50,000 ServiceAccounts cost
 
 import base64
 import binascii
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -29,6 +30,65 @@ class Metadata(msgspec.Struct, rename="camel"):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     deletion_timestamp: str | None = None
+
+
+class Owned(msgspec.Struct, rename="camel"):
+    """One entry of `managedFields`: which fields a manager owns, since when."""
+
+    manager: str = ""
+    time: str = ""
+    subresource: str = ""
+    fields: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
+
+
+class OwnedMetadata(msgspec.Struct, rename="camel"):
+    """Of an object, as far as it tells who owns what."""
+
+    uid: str = ""
+    resource_version: str = ""
+    managed_fields: list[Owned] | None = None
+
+
+class OwnedObject(msgspec.Struct):
+    """Any object's metadata alone."""
+
+    metadata: OwnedMetadata
+
+    def managers(self, paths: Sequence[Sequence[str]], ours: str) -> tuple[str, ...]:
+        """Who else owns one of the fields: the one that took it last first. A path's parts are as in `fieldsV1`."""
+        others = [owned for owned in self.metadata.managed_fields or () if owned.manager != ours]
+        found = [owned for owned in others if any(_has(owned.fields, path) for path in paths)]
+        newest = sorted(found, key=lambda owned: owned.time, reverse=True)  # all in UTC and whole seconds
+        return tuple(dict.fromkeys(owned.manager for owned in newest))
+
+
+def _has(fields: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Whether the path is in the set of fields, which is a tree."""
+    inner: object = fields
+    for part in path:
+        if not isinstance(inner, Mapping) or part not in inner:
+            return False
+        inner = inner[part]
+    return True
+
+
+class UserInfo(msgspec.Struct):
+    """Of a SelfSubjectReview."""
+
+    username: str = ""
+    uid: str = ""
+
+
+class ReviewStatus(msgspec.Struct, rename="camel"):
+    """Of a SelfSubjectReview."""
+
+    user_info: UserInfo
+
+
+class SelfSubjectReview(msgspec.Struct):
+    """Who the API server takes us for."""
+
+    status: ReviewStatus
 
 
 class NamespaceStatus(msgspec.Struct):

@@ -1,6 +1,9 @@
 """The cluster as rotator sees it: Namespaces, its own Secrets, ServiceAccounts, and two kinds of write."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,8 +17,19 @@ from rotator.cluster.login import log_in
 from rotator.cluster.request import Request
 from rotator.cluster.transport import Transport
 from rotator.cluster.watch import Hearer, Reflector
-from rotator.errors import ClusterError, ClusterUnusable, Forbidden
-from rotator.model import DesiredSecret, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
+from rotator.errors import ClusterError, ClusterUnusable, Forbidden, NotFound
+from rotator.events import Event, Series
+from rotator.model import (
+    DATA_KEY,
+    FIELD_MANAGER,
+    DesiredSecret,
+    Kind,
+    NamespaceRecord,
+    SecretRecord,
+    SecretText,
+    ServiceAccountRecord,
+    Subject,
+)
 from rotator.scopes import Scope
 
 T = TypeVar("T")
@@ -29,6 +43,14 @@ LIGHT = 5
 
 RESTARTS = 3
 """How often one list may expire while it is read."""
+
+_SERVICE_ACCOUNT_USER = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
+
+_CONTESTED: Mapping[Kind, Sequence[Sequence[str]]] = {
+    Kind.SECRET: (("f:data", f"f:{DATA_KEY}"), ("f:type",)),
+    Kind.SERVICE_ACCOUNT: (("f:imagePullSecrets",),),
+}
+"""The fields that rotator and others may want to be different, as `managedFields` names them."""
 
 
 class Cluster:
@@ -50,6 +72,7 @@ class Cluster:
     ) -> None:
         self._transport = Transport(log_in, workers=workers, timeout=timeout, deadline=deadline, may_write=may_write)
         self._page = page
+        self._host = socket.gethostname()  # in a Pod: its name
         self._written: dict[tuple[str, str, str], str] = {}
 
     @classmethod
@@ -126,6 +149,37 @@ class Cluster:
         """Append references to these pull secrets. Raises Invalid when the ServiceAccount changed since it was read."""
         self._write(request.attach(account, names))
 
+    def rivals(self, subject: Subject) -> tuple[str, ...]:
+        """The field managers beside rotator that own what rotator writes there, the latest first; one request.
+
+        To be asked before a repair: that takes the field from them. Who removed a field, or the object, owns nothing
+        there, so Kubernetes does not know them. Raises NotFound.
+        """
+        return self._read(request.get_metadata(subject), _OWNED).managers(_CONTESTED[subject.kind], FIELD_MANAGER)
+
+    def record(self, event: Event, series: Series) -> None:
+        """Tell the Event beside its object: a new one, or the same once more."""
+        subject, found = (event.subject, event) if event.subject else self._myself(event)
+        if subject is None:
+            return  # a person runs it, beside whom nothing can stand
+        asked = request.apply_event(found if found.uid else self._found(found, subject), subject, series, self._host)
+        self._transport.send(asked)
+
+    def _myself(self, event: Event) -> tuple[Subject | None, Event]:
+        """Our own ServiceAccount, and the Event with its UID."""
+        user = self._read(request.whoami(), _REVIEW).status.user_info
+        ours = _SERVICE_ACCOUNT_USER.fullmatch(user.username)
+        subject = Subject(Kind.SERVICE_ACCOUNT, ours[1], ours[2]) if ours else None
+        return subject, replace(event, uid=user.uid)
+
+    def _found(self, event: Event, subject: Subject) -> Event:
+        """The Event with its object's UID, by which `kubectl describe` finds it; an object may be gone by now."""
+        try:
+            metadata = self._read(request.get_metadata(subject), _OWNED).metadata
+        except (Forbidden, NotFound):
+            return event
+        return replace(event, uid=metadata.uid, resource_version=metadata.resource_version)
+
     def wrote(self, resource: str, namespace: str, name: str, version: str) -> bool:
         """Whether our own last write made this version of the object: then a watch's event tells nothing new.
 
@@ -185,6 +239,8 @@ class _Written(msgspec.Struct):
 
 
 _WRITTEN = msgspec.json.Decoder(_Written)
+_OWNED = msgspec.json.Decoder(answers.OwnedObject)
+_REVIEW = msgspec.json.Decoder(answers.SelfSubjectReview)
 _VERSION = msgspec.json.Decoder(answers.Version)
 _NAMESPACE = msgspec.json.Decoder(answers.Namespace)
 _NAMESPACES = msgspec.json.Decoder(answers.Page[answers.Namespace])

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
-from rotator.model import DATA_KEY, FIELD_MANAGER, SECRET_TYPE, DesiredSecret, ServiceAccountRecord
+from rotator.annotations import stamp
+from rotator.events import Event, Series, name_of, shown
+from rotator.model import (
+    DATA_KEY,
+    FIELD_MANAGER,
+    SECRET_TYPE,
+    DesiredSecret,
+    Kind,
+    ServiceAccountRecord,
+    Subject,
+)
 from rotator.scopes import Scope
 
 JSON = "application/json"
@@ -18,6 +28,7 @@ APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML, and the only apply
 JSON_PATCH = "application/json-patch+json"
 
 LEASES = "leases.coordination.k8s.io"
+RESOURCES = {Kind.SECRET: "secrets", Kind.SERVICE_ACCOUNT: "serviceaccounts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Request:
 
     @property
     def _place(self) -> str:
-        if self.resource not in {"secrets", "serviceaccounts", LEASES}:
+        if self.resource not in {"secrets", "serviceaccounts", "events", LEASES}:
             return ""
         return f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
 
@@ -84,6 +95,11 @@ def list_namespaces(labels: str | None) -> Request:
 def get(resource: str, namespace: str, name: str) -> Request:
     """One object in a namespace."""
     return Request(("get",), resource, _path(resource, namespace, name), namespace, name)
+
+
+def get_metadata(subject: Subject) -> Request:
+    """One object in a namespace without its content: UID, version, and who owns which fields."""
+    return replace(get(RESOURCES[subject.kind], subject.namespace, subject.name), accept=METADATA)
 
 
 def list_all(resource: str, namespace: str | None, name: str | None = None, labels: str | None = None) -> Request:
@@ -160,6 +176,39 @@ def attach(account: ServiceAccountRecord, names: Sequence[str]) -> Request:
     )
 
 
+def apply_event(event: Event, subject: Subject, series: Series, instance: str) -> Request:
+    """Server-side apply of an Event beside its object: made at first, counted up later, in one request.
+
+    Without an eventTime it is one of the older kind, whose `count` and times every kubectl shows. An Event about an
+    object must be in that object's namespace; its name follows from the object, so no rule can name it.
+    """
+    name = name_of(event, subject)
+    return Request(
+        ("create", "patch"),
+        "events",
+        _path("events", subject.namespace, name),
+        subject.namespace,
+        method="PATCH",
+        query=(("fieldManager", FIELD_MANAGER), ("force", "true")),
+        body=_encode(_event(event, subject, series, instance, name)),
+        content_type=APPLY_PATCH,
+        accept=METADATA_ONLY,
+    )
+
+
+def whoami() -> Request:
+    """Who the API server takes us for, which every authenticated user may ask (system:basic-user)."""
+    path, kind = "/apis/authentication.k8s.io/v1/selfsubjectreviews", "SelfSubjectReview"
+    return Request(
+        ("create",),
+        "selfsubjectreviews.authentication.k8s.io",
+        path,
+        method="POST",
+        body=_encode({"apiVersion": "authentication.k8s.io/v1", "kind": kind}),
+        content_type=JSON,
+    )
+
+
 def get_lease(namespace: str, name: str) -> Request:
     """One Lease; the rule is the whole one that leadership needs, for who lacks a part lacks it all."""
     return Request(("get", "create", "update"), LEASES, _lease_path(namespace, name), namespace, name)
@@ -214,6 +263,31 @@ def _manifest(desired: DesiredSecret) -> dict[str, object]:
         },
         "type": SECRET_TYPE,
         "data": {DATA_KEY: base64.b64encode(desired.text.reveal().encode()).decode()},
+    }
+
+
+def _event(event: Event, subject: Subject, series: Series, instance: str, name: str) -> dict[str, object]:
+    known = {"uid": event.uid, "resourceVersion": event.resource_version}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": subject.namespace},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": str(subject.kind),
+            "namespace": subject.namespace,
+            "name": subject.name,
+            **{key: value for key, value in known.items() if value},
+        },
+        "type": str(event.reason.type),
+        "reason": str(event.reason),
+        "message": shown(event.message),
+        "count": series.count,
+        "firstTimestamp": stamp(series.first),
+        "lastTimestamp": stamp(series.last),
+        "source": {"component": FIELD_MANAGER},
+        "reportingComponent": FIELD_MANAGER,
+        "reportingInstance": instance,
     }
 
 

@@ -9,7 +9,8 @@ watches and its alarms, and makes no pass.
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,9 +23,10 @@ from rotator import renewal
 from rotator.annotations import stamp
 from rotator.clock import Clock
 from rotator.contests import Contests
-from rotator.errors import RotatorError
+from rotator.errors import ClusterError, RotatorError
 from rotator.hearing import Hearing
 from rotator.logs import where
+from rotator.model import Subject
 from rotator.rotation import Outcome, Report, Rotation
 from rotator.rotation.report import log_fields
 from rotator.rotation.wakes import wakes
@@ -152,22 +154,33 @@ class Duty:
     def _is_healed(self, work: Work) -> bool:
         if self._hearing.is_only_echo(work.key) or not self._leads():
             return True
+        rivals = self._rivals(work.key)
         report = self._pass(CHANGE, only=work.key)
         if report is None or report.retryable:
             return False
         self._reschedule(report)
-        self._note_repairs(report)
+        self._note_repairs(report, rivals)
         return True
 
-    def _note_repairs(self, report: Report) -> None:
+    def _rivals(self, namespace: str) -> dict[Subject, tuple[str, ...]]:
+        """Who owns what is contested there, before a repair takes it from them."""
+        rivals = {}
+        for subject in self.contests.at_stake(namespace):
+            with suppress(ClusterError):  # it may be gone, and the repair is what matters
+                rivals[subject] = self._rotation.cluster.rivals(subject)
+        return rivals
+
+    def _note_repairs(self, report: Report, rivals: Mapping[Subject, Sequence[str]]) -> None:
         """Leave what is changed back again and again alone for a while; then look at its namespace again."""
         for result in report.results:
             if result.outcome in {Outcome.WRITTEN, Outcome.ATTACHED}:
                 subject = result.change.subject
                 pause = self.contests.note(subject)
                 if pause:
+                    managers = rivals.get(subject, ())
                     fields = log_fields(result.change)
-                    log.warning("object.contested", **fields, next_attempt_in_s=pause.total_seconds())
+                    said = {"managers": list(managers) or ["unknown"], "next_attempt_in_s": pause.total_seconds()}
+                    log.warning("object.contested", **fields, **said)
                     self._queue.add(subject.namespace, pause)
 
     def _resync(self) -> None:

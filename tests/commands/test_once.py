@@ -39,6 +39,24 @@ def test_all_well(shell: Shell) -> None:
     assert [event["event"] for event in events_in(again.stderr)] == ["pass.finished"]
 
 
+def test_it_tells_beside_the_objects_what_it_did(shell: Shell) -> None:
+    """One Event for each reference, which is there when the program ends."""
+    assert shell.run("once").returncode == 0
+    told = [(event["involvedObject"]["namespace"], event["reason"]) for event in shell.api.store.list("events")]
+    assert sorted(told) == [(team, "PullSecretAttached") for team in TEAMS]
+
+
+def test_without_the_right_to_make_events_all_else_is_well(shell: Shell) -> None:
+    """Exit code 0, every Secret is there, and one line names the rule."""
+    shell.api.add_user("rotator", [Rule(("*",), ("namespaces", "secrets", "serviceaccounts"))])
+    shell.api.kubeconfig(shell.directory / "kubeconfig")
+    done = shell.run("once")
+    assert done.returncode == 0
+    assert all(set(shell.auths(team)) == ALL for team in TEAMS)
+    (line,) = [event for event in events_in(done.stderr) if event["event"] == "event.failed"]
+    assert (line["reason"], "verbs [create, patch] on events" in line["hint"]) == ("Forbidden", True)
+
+
 def test_without_a_terminal_the_log_is_lines_of_json_with_fixed_keys(shell: Shell) -> None:
     """On standard error, one event a line, without escape codes."""
     done = shell.run("once")

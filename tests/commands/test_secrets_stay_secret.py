@@ -34,9 +34,10 @@ def forms(shell: Shell) -> set[str]:
 
 
 def leaks(shell: Shell, *written: str) -> list[str]:
-    """The beginnings of the secret values in what was written, in the Secrets' metadata and in the API's journal."""
+    """The beginnings of the secret values in what was written, in Secrets' metadata, Events, the API's journal."""
     metadata = [json.dumps(secret["metadata"]) for secret in shell.api.store.list("secrets")]
-    everything = "\n".join((*written, *metadata, repr(shell.api.journal.records)))
+    events = [json.dumps(event) for event in shell.api.store.list("events")]
+    everything = "\n".join((*written, *metadata, *events, repr(shell.api.journal.records)))
     return [value[:SHORTEST] for value in forms(shell) if value in everything]
 
 
@@ -57,12 +58,17 @@ def test_nothing_leaks_when_all_is_well(shell: Shell) -> None:
 def test_nothing_leaks_whatever_the_clouds_do(shell: Shell, fault: Fault) -> None:
     """All three clouds at once, with every word that the SDKs have for it: slower than the deadline is wrong too."""
     shell.configure(QUICK)
+    shell.api.store.create_service_account("team-a", "turner")  # beside it stand the Events about registries
+    shell.api.kubeconfig(shell.directory / "kubeconfig", "system:serviceaccount:team-a:turner")
     clouds = (shell.net.aws, shell.net.google, shell.net.azure)
     for cloud in clouds:
         cloud.fault = fault
     done = shell.run("once", "--output", "json", *DEBUG)
     assert all(cloud.calls.total() for cloud in clouds)
-    assert done.stderr.count("mint.failed") == (0 if fault is Fault.NEARLY_SPENT else len(clouds))
+    failed = 0 if fault is Fault.NEARLY_SPENT else len(clouds)
+    assert done.stderr.count("mint.failed") == failed
+    told = [event["reason"] for event in shell.api.store.list("events")]
+    assert told.count("RegistryCredentialMissing") == failed
     assert leaks(shell, done.stdout, done.stderr) == []
 
 

@@ -213,6 +213,38 @@ def test_a_war_over_an_object_is_fought_ever_less_often(world: World) -> None:
     assert len(attached) <= 6
 
 
+def test_a_war_names_the_other_field_manager(world: World) -> None:
+    """Somebody empties our Secret again and again: the log says which field manager it is, and who cannot be known."""
+    world.add_namespaces("team-a", "team-b")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    store, stop = world.api.store, threading.Event()
+
+    def empty(secret: dict[str, Any]) -> None:
+        secret["data"] = {KEY: EMPTY_AUTHS}
+
+    def fight() -> None:
+        while not stop.wait(0.02):
+            if world.auths("team-a"):
+                store.change("secrets", "team-a", SECRET, empty, manager="helm")
+            if store.get("secrets", "team-b", SECRET):
+                store.delete("secrets", "team-b", SECRET)
+
+    with capture_logs() as events, on_duty(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        rival = threading.Thread(target=fight)
+        rival.start()
+        assert wait_until(lambda: {event["namespace"] for event in contested(events)} == {"team-a", "team-b"}, 30)
+        stop.set()
+        rival.join()
+    named = {event["namespace"]: event["managers"] for event in contested(events)}
+    assert named == {"team-a": ["helm"], "team-b": ["unknown"]}
+
+
+def contested(events: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    """What was said of wars."""
+    return [event for event in events if event["event"] == "object.contested"]
+
+
 def pauses(events: list[MutableMapping[str, Any]]) -> list[float]:
     """How long each contested object was left alone."""
     return [event["next_attempt_in_s"] for event in events if event["event"] == "object.contested"]

@@ -75,6 +75,8 @@ ATTEMPTS: dict[str, Callable[[Place], Answer]] = {
     "change its own ServiceAccount": lambda at: at.client.patch(
         f"/api/v1/namespaces/{at.home}/serviceaccounts/{ACCOUNT}", {"imagePullSecrets": []}, MERGE_PATCH
     ),
+    "read Events": lambda at: at.client.get(f"/api/v1/namespaces/{at.own}/events"),
+    "delete Events": lambda at: at.client.delete(f"/api/v1/namespaces/{at.own}/events"),
     "create a Pod": lambda at: at.client.post(f"/api/v1/namespaces/{at.own}/pods", POD),
     "delete a namespace": lambda at: at.client.delete(f"/api/v1/namespaces/{at.own}"),
     "change its Role": lambda at: at.client.patch(f"{ROLES}/namespaces/{at.own}/roles/{at.role}", MORE, MERGE_PATCH),
@@ -87,6 +89,7 @@ ATTEMPTS: dict[str, Callable[[Place], Answer]] = {
     "read its Role": lambda at: at.client.get(f"{ROLES}/namespaces/{at.own}/roles/{at.role}"),
 }
 WHERE_LISTED: dict[str, Callable[[Place], Answer]] = {
+    "make an Event elsewhere": lambda at: at.client.post(f"/api/v1/namespaces/{at.other}/events", {}),
     "read its Secret's name elsewhere": lambda at: at.client.get(at.secrets(at.other, SECRET)),
     "apply its Secret elsewhere": lambda at: at.client.apply(at.secrets(at.other, SECRET), secret()),
     "list its Secret everywhere": lambda at: at.client.get("/api/v1/secrets", fieldSelector=f"metadata.name={SECRET}"),

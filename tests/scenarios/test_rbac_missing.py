@@ -5,9 +5,11 @@ the printed ones on a real cluster.
 """
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,16 @@ from rotator.clock import utc_now
 from rotator.config import parse
 from rotator.daemon.duty import Duty
 from rotator.errors import ClusterUnusable
+from rotator.eventing import Eventing
 from rotator.rotation import Rotation
 from rotator.sandbox.apiserver import Call, Rule
+from rotator.sending import Sender
 from tests.controlplane.server import ControlPlane
 from tests.installation import ACCOUNT, Installation, installed_on
 from tests.outside import ECR, SECRET
 from tests.scenarios.roles import BY_NAME, BY_PATTERN, CASES, GHCR, HEAD, TEAMS, TWO, VERIFIED, flat, print_roles, stage
 from tests.scenarios.world import World
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 HINT = re.compile(r"grant verbs \[([a-z, ]+)\] on ([a-z]+)(?: named ([\w.-]+))?(?: in namespace ([\w.-]+))?")
 
@@ -79,9 +83,14 @@ def hinted(text: str) -> list[Right]:
 # One right at a time -------------------------------------------------------------------------------------------------
 
 
-def printed(case: str, *, watching: bool = False) -> list[Right]:
+def every_right(case: str, *, watching: bool = False) -> list[Right]:
     """The rights of the roles for this configuration."""
     return rights_of(rbac.manifests(parse(HEAD + CASES[case], case), rbac.Subject(), watching=watching))
+
+
+def printed(case: str, *, watching: bool = False) -> list[Right]:
+    """Those that the job cannot do without: all but those on Events."""
+    return [right for right in every_right(case, watching=watching) if right.resource != "events"]
 
 
 def prepare(world: World, case: str) -> None:
@@ -172,6 +181,27 @@ def test_without_one_right_the_error_names_the_rule_to_add(world: World, case: s
     assert all(any(other.allows(hint) for other in rights) for hint in asked), said
     granted = [hint.rule() for hint in asked]
     assert world.rotation("without", left + granted).run().exit_code == 0
+
+
+@pytest.mark.parametrize("missing", ["create", "patch"])
+def test_without_events_the_job_is_done_and_one_line_names_the_rule(world: World, missing: str) -> None:
+    """A right that one may keep from rotator: nothing fails, and the log says once what would be needed."""
+    prepare(world, BY_NAME)
+    rules = [right.rule() for right in every_right(BY_NAME) if (right.verb, right.resource) != (missing, "events")]
+    rotation = world.rotation("silent", rules)
+    sender = Sender(rotation.cluster.record, utc_now, time.monotonic)
+    eventing = Eventing(sender.offer)
+    with capture_logs() as events:
+        sender.start()
+        report = rotation.run()
+        eventing.passed(report)
+        sender.stop(timedelta(seconds=PATIENCE))
+    assert (report.exit_code, world.api.store.list("events")) == (0, [])
+    assert sender.failed == 2  # two references were attached
+    (line,) = [event for event in events if event["event"] == "event.failed"]
+    (hint, *others) = hinted(line["hint"])
+    assert {right.verb for right in (hint, *others)} == {"create", "patch"}
+    assert all(any(right.allows(each) for right in every_right(BY_NAME)) for each in (hint, *others))
 
 
 # From nothing to all of it -------------------------------------------------------------------------------------------
