@@ -1,4 +1,4 @@
-"""The cluster as rotator sees it: Namespaces, its own Secrets, ServiceAccounts, and two kinds of write."""
+"""The cluster as rotator sees it: Namespaces, its own Secrets, ServiceAccounts, and few kinds of write."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -119,6 +119,14 @@ class Cluster:
     def attach(self, account: ServiceAccountRecord, names: Sequence[str]) -> None:
         """Append references to these pull secrets. Raises Invalid when the ServiceAccount changed since it was read."""
         self._write(request.attach(account, names))
+
+    def detach(self, account: ServiceAccountRecord, name: str) -> None:
+        """Take the references to this pull secret out. Raises Invalid when the ServiceAccount changed since."""
+        self._write(request.detach(account, name))
+
+    def delete_secret(self, record: SecretRecord) -> None:
+        """Delete just this Secret. Raises Conflict when it was changed or replaced since, NotFound when it is gone."""
+        self._transport.send(request.delete_secret(record))
 
     def wrote(self, resource: str, namespace: str, name: str, version: str) -> bool:
         """Whether our own last write made this version of the object: then a watch's event tells nothing new.

@@ -5,7 +5,17 @@ can be, `rules` what must hold between settings; `file` reads it all, strictly, 
 """
 
 from rotator.config.file import load, parse, schema
-from rotator.config.models import Config, Namespaces, Probe, PullSecret, Registry, Renewal, ServiceAccounts
+from rotator.config.models import (
+    Config,
+    Former,
+    Namespaces,
+    Probe,
+    Prune,
+    PullSecret,
+    Registry,
+    Renewal,
+    ServiceAccounts,
+)
 from rotator.config.sources import (
     Acr,
     AcrIdentity,
@@ -29,11 +39,13 @@ __all__ = [
     "Config",
     "DefaultIdentity",
     "Ecr",
+    "Former",
     "Gar",
     "Impersonate",
     "ManagedIdentity",
     "Namespaces",
     "Probe",
+    "Prune",
     "PullSecret",
     "Registry",
     "Renewal",

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rotator import annotations, selection
 from rotator.config import Config
-from rotator.model import Change, Kind, SecretRecord, Snapshot
+from rotator.model import Change, Kind, SecretRecord, Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,19 @@ class Published:
 
 
 def published(config: Config, snapshot: Snapshot, changes: Iterable[Change], now: datetime) -> dict[str, Published]:
-    """By host, what the Secrets hold that are ours to write: a foreign or broken one is not served, so not counted."""
+    """By host, what the Secrets hold that are ours to write: a foreign, broken or orphaned one is not served."""
     found: dict[str, list[datetime | None]] = {}
     for change in changes:
-        if change.subject.kind is Kind.SECRET and change.pull_secret and not change.is_problem:
+        if change.subject.kind is Kind.SECRET and change.pull_secret and not _is_left_alone(change):
             record = snapshot.secrets.get((change.subject.namespace, change.subject.name))
             expiries = _expiries(record, now)
             for host in selection.hosts(config.pull_secret(change.pull_secret), config):
                 found.setdefault(host, []).append(expiries.get(host))
     return {host: Published(min(filter(None, ends), default=None), None not in ends) for host, ends in found.items()}
+
+
+def _is_left_alone(change: Change) -> bool:
+    return change.is_problem or change.state is State.ORPHAN
 
 
 def _expiries(record: SecretRecord | None, now: datetime) -> dict[str, datetime]:
