@@ -51,12 +51,12 @@ class Namespace(msgspec.Struct):
 
 
 class Secret(msgspec.Struct):
-    """A Secret. Its repr names it and shows nothing of it. Of other data keys the record knows only that they are."""
+    """A Secret. Its repr names it and shows nothing of it."""
 
     metadata: Metadata
     type: str = ""
     immutable: bool | None = None
-    data: dict[str, str | None] | None = None
+    data: dict[str, msgspec.Raw] | None = None  # undecoded, and so never shown; only one key is read
 
     def __repr__(self) -> str:
         return f"Secret({self.metadata.namespace}/{self.metadata.name})"
@@ -190,11 +190,10 @@ def status(body: bytes) -> Status:
         return Status()
 
 
-def _text(encoded: str | None) -> SecretText | None:
+def _text(value: msgspec.Raw | None) -> SecretText | None:
     """The decoded data. A kubelet reads invalid UTF-8 with replacements, but it could not be written back the same."""
-    if encoded is None:
-        return None
     try:
-        return SecretText(base64.b64decode(encoded, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
+        encoded = None if value is None else msgspec.json.decode(value, type=str | None)
+        return None if encoded is None else SecretText(base64.b64decode(encoded, validate=True).decode())
+    except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError):
         return NOT_TEXT
