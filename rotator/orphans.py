@@ -129,7 +129,7 @@ def _strange_entries(record: SecretRecord, digests: dict[str, str], now: datetim
     notes = annotations.read(record.annotations)
     strange = [key for key, digest in digests.items() if not _is_as_noted(notes.get(key), digest, now)]
     if strange:
-        return f"it holds {len(strange)} of {len(digests)} entries that are not as rotator wrote them"
+        return f"{len(strange)} of its {len(digests)} entries are not as rotator wrote them"
     return "" if notes else "it says nothing of what rotator wrote"
 
 

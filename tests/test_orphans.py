@@ -66,12 +66,12 @@ def judged(record: SecretRecord, settings: Config, seen: Snapshot | None = None)
 KEPT = {
     "prune is off": (left(), CONFIG, "let rotator do that (prune.enabled)"),
     "a credential still opens": (left(LIFE - timedelta(seconds=1)), PRUNING, "removed after 2026-11-23T12:00:01Z"),
-    "it holds an entry of somebody else": (with_entry(left()), PRUNING, "1 of 3 entries"),
-    "somebody changed an entry": (changed(left()), PRUNING, "1 of 2 entries"),
+    "it holds an entry of somebody else": (with_entry(left()), PRUNING, "1 of its 3 entries"),
+    "somebody changed an entry": (changed(left()), PRUNING, "1 of its 2 entries"),
     "its notes claim a life that no credential has": (
         secret({ECR: ("prod", credential(life=timedelta(days=9999)))}, namespace=LEFT),
         PRUNING,
-        "1 of 1 entries",
+        "1 of its 1 entries",
     ),
     "it has settings beside its entries": (with_text(left(), credsStore="x"), PRUNING, "more than entries"),
     "it has other data keys": (left(has_more=True), PRUNING, "other data keys"),
@@ -79,7 +79,7 @@ KEPT = {
     "it has another type": (left(type="Opaque"), PRUNING, "not rotator's"),
     "it has no text": (replace(left(), text=None), PRUNING, "not rotator's"),
     "its text does not parse": (left(text=SecretText("{")), PRUNING, "cannot be parsed"),
-    "its record is gone": (replace(left(), annotations={}), PRUNING, "2 of 2 entries"),
+    "its record is gone": (replace(left(), annotations={}), PRUNING, "2 of its 2 entries"),
     "it is empty and says nothing": (
         replace(left(text=SecretText('{"auths":{}}')), annotations={}),
         PRUNING,

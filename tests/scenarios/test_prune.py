@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from rotator.clock import utc_now
 from rotator.model import Action, State
 from rotator.rotation import Outcome, Report, Result
 from rotator.sandbox.apiserver import Call, Rule
+from rotator.sandbox.faults import Fault
 from tests.outside import ECR_ONLY, SECRET
 from tests.scenarios.rivals import add_entry, add_reference
 from tests.scenarios.world import World
@@ -252,3 +254,30 @@ def test_what_is_done_is_logged_and_what_is_left_is_told_once(world: World, caps
     done = capsys.readouterr().out
     assert (done.count("reference.detached"), done.count("secret.removed")) == (2, 1)
     assert password["auth"] not in told + done
+
+
+def test_a_second_round_keeps_what_the_first_one_removed_in_the_report(world: World) -> None:
+    """A slow cloud brings a second look at the cluster, where what was removed is not seen any more."""
+    world.configure(LEFT.replace("deadline: 2s", "deadline: 60s") + PRUNE)
+    world.clock.advance(hours=13)
+    world.net.aws.fault = Fault.HUNG
+
+    def answer_at_last(call: Call) -> None:
+        if call.verb == "delete":
+            world.net.aws.fault = None
+
+    world.api.before_request(answer_at_last)
+    report = world.once()
+    assert (outcomes(report), report.exit_code) == (REMOVED, 0)
+    assert ("patch", "team-a", SECRET) in writes(world)
+
+
+def test_what_an_orphan_holds_is_not_what_pods_use(world: World) -> None:
+    """Its expiry is nobody's: the registry's row shows that of the Secrets that are served."""
+    world.configure(LEFT)
+    world.clock.advance(hours=13)
+    rotation = world.rotation()
+    rotation.run()
+    (registry,) = rotation.run().registries
+    assert registry.expires_at is not None
+    assert registry.expires_at > utc_now()
