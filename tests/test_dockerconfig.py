@@ -271,6 +271,21 @@ def test_dropped_keys_go_unless_they_are_written() -> None:
     assert merged(before, HOST, drop=("old.io", HOST, "absent.io")) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ('{"auths":{"a.example":{}}}', False),
+        ('{"Auths":{},"auths":null}', False),
+        ("{}", False),
+        ('{"auths":{},"credsStore":"x"}', True),
+        ('{"HttpHeaders":{}}', True),
+    ],
+)
+def test_what_stands_beside_the_entries_is_more(text: str, more: bool) -> None:  # noqa: FBT001
+    """Every spelling of `auths` that Go takes is the entries; anything else is a setting of somebody's."""
+    assert dockerconfig.holds_more(SecretText(text)) is more
+
+
 def test_a_broken_entry_may_be_dropped() -> None:
     """What goes need not parse."""
     assert merged('{"auths":{"old.io":1}}', HOST, drop=("old.io",)) == f'{{"auths":{{"{HOST}":{OURS}}}}}'

@@ -11,7 +11,7 @@ from rotator.model import SecretRecord, ServiceAccountRecord
 from rotator.sandbox.apiserver import Rule
 from tests.apiclient import MERGE_PATCH
 from tests.conformance.both import Both, Side
-from tests.conformance.writing import NAME, account, managers, path, pull_secret, send, told, unchanged
+from tests.conformance.writing import FOREIGN_UID, NAME, account, managers, path, pull_secret, send, told, unchanged
 
 NOTE = {"metadata": {"annotations": {"rival": "was here"}}}
 
@@ -118,6 +118,21 @@ def test_a_secret_that_is_not_as_it_was_read_stays(both: Both, namespace: str, p
     error = told(answer, asked["emulation"])
     assert isinstance(error, Conflict)
     assert (error.managers, error.message.rpartition(": ")[2]) == ((), "it changed since it was read")
+    assert both.ask(lambda side: side.client.get(place)).status == 200
+
+
+def test_another_uid_at_the_same_version_is_refused(both: Both, place: str) -> None:
+    """The UID is a precondition of its own: the version alone would be no proof in a cluster restored from a backup."""
+
+    def mistaken(side: Side) -> Request:
+        meta = side.client.get(place).body["metadata"]
+        return request.delete_secret(
+            SecretRecord(meta["namespace"], meta["name"], FOREIGN_UID, meta["resourceVersion"])
+        )
+
+    asked = {side.name: mistaken(side) for side in both.sides}
+    answer = both.ask(lambda side: send(side.client, asked[side.name]))
+    assert isinstance(told(answer, asked["emulation"]), Conflict)
     assert both.ask(lambda side: side.client.get(place)).status == 200
 
 
