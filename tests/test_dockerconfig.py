@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.dockerconfig import Entry, digest_of, digests, merge, names_host, parse, parse_legacy
+from rotator.dockerconfig import Entry, digest_of, digests, holds_more, merge, names_host, parse, parse_legacy
 from rotator.errors import DockerConfigError
 from rotator.model import Credential, SecretText
 
@@ -281,9 +281,9 @@ def test_dropped_keys_go_unless_they_are_written() -> None:
         ('{"HttpHeaders":{}}', True),
     ],
 )
-def test_what_stands_beside_the_entries_is_more(text: str, more: bool) -> None:  # noqa: FBT001
+def test_what_stands_beside_the_entries_is_more(text: str, more: bool) -> None:
     """Every spelling of `auths` that Go takes is the entries; anything else is a setting of somebody's."""
-    assert dockerconfig.holds_more(SecretText(text)) is more
+    assert holds_more(SecretText(text)) is more
 
 
 def test_a_broken_entry_may_be_dropped() -> None:
