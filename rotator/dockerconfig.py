@@ -56,6 +56,11 @@ def broken(text: SecretText, ours: Collection[str]) -> frozenset[str]:
     return _broken(text, frozenset(ours))
 
 
+def holds_more(text: SecretText) -> bool:
+    """Whether the text has top-level keys beside `auths`. Raises DockerConfigError."""
+    return not all(_is_auths(name) for name, _ in _document(text))
+
+
 def digest_of(credential: Credential) -> str:
     """The digest of the entry that we write for this credential."""
     return _digest(_written(credential))

@@ -124,6 +124,7 @@ class State(StrEnum):
     NAMESPACE_MISSING = "NamespaceMissing"
     TERMINATING = "Terminating"
     UNREADABLE = "Unreadable"
+    ORPHAN = "Orphan"
 
 
 STATES: Mapping[State, str] = {
@@ -143,6 +144,7 @@ STATES: Mapping[State, str] = {
     State.NAMESPACE_MISSING: "a namespace that is named in the configuration does not exist",
     State.TERMINATING: "the namespace is being deleted and is left alone",
     State.UNREADABLE: "the object could not be read, so nothing was decided about it",
+    State.ORPHAN: "ours, but no pull secret covers it any more; kept unless prune is enabled",
 }
 
 FINE = frozenset({State.UP_TO_DATE, State.REFERENCED, State.TERMINATING})
@@ -151,8 +153,8 @@ FINE = frozenset({State.UP_TO_DATE, State.REFERENCED, State.TERMINATING})
 PENDING = frozenset({State.MISSING, State.INCOMPLETE, State.DRIFTED, State.EXPIRED, State.DUE})
 """States that one write of ours puts right."""
 
-NOTICES = frozenset({State.SERVICE_ACCOUNT_MISSING, State.NAMESPACE_MISSING})
-"""States worth a line, but no failure: the object may come later, and then it is served."""
+NOTICES = frozenset({State.SERVICE_ACCOUNT_MISSING, State.NAMESPACE_MISSING, State.ORPHAN})
+"""States worth a line, but no failure: an object may come later, and then it is served; or it is left over."""
 
 PROBLEMS = frozenset({State.FOREIGN, State.WRONG_TYPE, State.IMMUTABLE, State.MALFORMED, State.UNREADABLE})
 """States that only a person can put right; so is ReferenceMissing where the configuration says `mode: verify`."""
@@ -173,6 +175,8 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     ATTACH = "attach"
+    DETACH = "detach"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +203,10 @@ class NamespaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class SecretRecord:
-    """What the plan needs to know of a Secret. `text` is the decoded `.dockerconfigjson`, None without that key."""
+    """What the plan needs to know of a Secret. `text` is the decoded `.dockerconfigjson`, None without that key.
+
+    `has_more` says that there are other data keys.
+    """
 
     namespace: str
     name: str
@@ -210,6 +217,7 @@ class SecretRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     text: SecretText | None = None
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from rotator.model import (
     State,
     Subject,
 )
+from rotator.orphans import Orphans
 
 
 def plan(snapshot: Snapshot, config: Config, held: Mapping[str, Credential], now: datetime) -> Plan:
@@ -37,6 +38,7 @@ def plan(snapshot: Snapshot, config: Config, held: Mapping[str, Credential], now
     changes = [_unreadable(gap) for gap in snapshot.gaps]
     for pull_secret in config.pull_secrets:
         changes += _changes(pull_secret, snapshot, config, now)
+    changes += _left_over(Orphans(snapshot, config, now))
     return Plan(tuple(changes), _mints(changes, config, held, now))
 
 
@@ -224,6 +226,24 @@ def _reference(pull_secret: PullSecret, account: ServiceAccountRecord, secret: C
         message = f"does not reference {name}, and will not before that Secret is put right ({secret.state})"
         return Change(subject, name, State.REFERENCE_MISSING, message)
     return Change(subject, name, State.REFERENCE_MISSING, f"does not reference {name} yet", Action.ATTACH)
+
+
+def _left_over(orphans: Orphans) -> Iterator[Change]:
+    """The orphans, and before each that may go the references to it, whoever attached them."""
+    accounts = _by_namespace(orphans.snapshot.service_accounts.values())
+    for record in orphans.found():
+        orphan = orphans.judge(record)
+        if orphan.action is Action.REMOVE:
+            yield from _references_to(orphan, accounts.get(record.namespace, []))
+        yield orphan
+
+
+def _references_to(orphan: Change, accounts: list[ServiceAccountRecord]) -> Iterator[Change]:
+    name = orphan.pull_secret
+    for account in accounts:
+        if name in (account.pull_secrets or ()):
+            subject = Subject(Kind.SERVICE_ACCOUNT, account.namespace, account.name)
+            yield Change(subject, name, State.ORPHAN, f"references {name}, which is to be removed", Action.DETACH)
 
 
 def _missing_namespaces(pull_secret: PullSecret, snapshot: Snapshot) -> Iterator[Change]:

@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from rotator import selection
-from rotator.config import Config, PullSecret
+from rotator.config import Config, Former, PullSecret
 from rotator.scopes import scopes
 
 API = "rbac.authorization.k8s.io"
-VERBS = ("get", "list", "watch", "create", "update", "patch")
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 GROUPS = {"leases": "coordination.k8s.io"}
 """The API groups of resources outside the core."""
 
@@ -76,7 +76,7 @@ def text(roles: Sequence[Manifest]) -> str:
 
 
 def _wanted(config: Config) -> Iterator[Right]:
-    everywhere = not all(selection.is_listed(pull_secret.namespaces) for pull_secret in config.pull_secrets)
+    everywhere = not all(selection.is_listed(secret.namespaces) for secret in selection.sought(config))
     if everywhere:
         yield Right("list", "namespaces", None, None)
     for pull_secret in config.pull_secrets:
@@ -85,9 +85,28 @@ def _wanted(config: Config) -> Iterator[Right]:
                 yield Right("get", "namespaces", namespace, namespace)
             yield from _on_secret(pull_secret, namespace)
             yield from _on_service_accounts(pull_secret, namespace)
+    for former in config.prune.former:
+        for namespace in _places(former):
+            if not everywhere:
+                yield Right("get", "namespaces", namespace, namespace)
+            yield Right("get" if namespace else "list", "secrets", former.name, namespace)
+    if config.prune.enabled:
+        yield from _on_orphans(config)
 
 
-def _places(pull_secret: PullSecret) -> Sequence[str | None]:
+def _on_orphans(config: Config) -> Iterator[Right]:
+    """An orphan is deleted by name, and read again after a conflict; any ServiceAccount there may reference it.
+
+    Where namespaces are listed, none but the former ones can hold one.
+    """
+    listed = [secret for secret in config.pull_secrets if selection.is_listed(secret.namespaces)]
+    for secret in selection.sought(config):
+        for namespace in () if secret in listed else _places(secret):
+            yield from (Right(verb, "secrets", secret.name, namespace) for verb in ("get", "delete"))
+            yield from (Right(verb, "serviceaccounts", None, namespace) for verb in ("get", "list", "patch"))
+
+
+def _places(pull_secret: PullSecret | Former) -> Sequence[str | None]:
     """The namespaces that are named; None for all of them, where patterns or labels choose."""
     if selection.is_listed(pull_secret.namespaces):
         return selection.named(pull_secret.namespaces)
@@ -178,7 +197,7 @@ def _rule(resource: str, names: Sequence[str], verbs: Sequence[str]) -> Manifest
 
 # As YAML -------------------------------------------------------------------------------------------------------------
 
-_PURPOSES: Mapping[tuple[str, str], str] = {
+_PURPOSES: dict[tuple[str, str], str] = {
     ("events", "create"): "create, patch: tell beside an object what happened to it; all else works without this rule",
     ("namespaces", "get"): "get: whether it exists, and is not being deleted",
     ("namespaces", "watch"): "watch: hear of a new one at once",
@@ -189,9 +208,14 @@ _PURPOSES: Mapping[tuple[str, str], str] = {
     ("secrets", "get"): "get: what stands in it",
     ("secrets", "list"): "list: where it is, with its name as the field selector",
     ("secrets", "create"): "create, patch: server-side apply, which carries the name in its address",
+    ("secrets", "delete"): "delete: one that has left the configuration, once it has expired",
     ("serviceaccounts", "get"): "get: what it references",
     ("serviceaccounts", "list"): "list: which there are, and what they reference",
     ("serviceaccounts", "patch"): "patch: append the reference where it is missing",
+}
+
+_WHERE_PRUNED = {
+    ("serviceaccounts", "patch"): "patch: append the reference where it is missing, take out one to what is deleted",
 }
 
 
@@ -232,12 +256,16 @@ def _head(roles: Sequence[Manifest]) -> str:
 
 def _document(manifest: Manifest) -> str:
     dumped = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=10_000)
-    rules = iter(manifest.get("rules", ()))
-    return re.sub("^ *(?=- apiGroups:)", lambda indent: _purposes(next(rules), indent[0]), dumped, flags=re.MULTILINE)
+    rules = manifest.get("rules", ())
+    words = _PURPOSES | (_WHERE_PRUNED if any("delete" in rule["verbs"] for rule in rules) else {})
+    left = iter(rules)
+    return re.sub(
+        "^ *(?=- apiGroups:)", lambda indent: _purposes(next(left), words, indent[0]), dumped, flags=re.MULTILINE
+    )
 
 
-def _purposes(rule: Manifest, indent: str) -> str:
+def _purposes(rule: Manifest, words: Mapping[tuple[str, str], str], indent: str) -> str:
     """Why the rule is there, as comments above it."""
     (resource,) = rule["resources"]
-    said = [_PURPOSES[resource, verb] for verb in rule["verbs"] if (resource, verb) in _PURPOSES]
-    return "".join(f"{indent}# {words}\n" for words in said) + indent
+    said = [words[resource, verb] for verb in rule["verbs"] if (resource, verb) in words]
+    return "".join(f"{indent}# {line}\n" for line in said) + indent

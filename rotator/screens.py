@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rotator.annotations import stamp
 from rotator.config import Config
-from rotator.model import NOTICES, Kind
+from rotator.model import NOTICES, Kind, State
 from rotator.rotation import Outcome, RegistryStatus, Report, Result
 
 SHOWN = 20
@@ -21,6 +21,8 @@ STYLES = {
     Outcome.NOTHING: "green",
     Outcome.WRITTEN: "green",
     Outcome.ATTACHED: "green",
+    Outcome.DETACHED: "green",
+    Outcome.REMOVED: "green",
     Outcome.PLANNED: "cyan",
     Outcome.WAITING: "yellow",
     Outcome.GONE: "yellow",
@@ -103,6 +105,8 @@ def _outcomes(results: list[Result]) -> Text:
 def _word(result: Result) -> str:
     if result.change.is_problem:
         return "problem"
+    if result.change.state is State.ORPHAN:
+        return "left over" if result.outcome is Outcome.NOTHING else str(result.outcome)
     if result.change.state in NOTICES:
         return "absent"
     return "in order" if result.outcome is Outcome.NOTHING else str(result.outcome)

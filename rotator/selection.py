@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from rotator import labels as selectors
-from rotator.config import Config, Namespaces, PullSecret, ServiceAccounts
+from rotator.config import Config, Former, Namespaces, PullSecret, ServiceAccounts
 from rotator.model import NamespaceRecord, ServiceAccountRecord
 
 _GLOB = frozenset("*?[")
@@ -13,6 +13,11 @@ _GLOB = frozenset("*?[")
 def hosts(pull_secret: PullSecret, config: Config) -> dict[str, str]:
     """The keys of `auths` that this pull secret is to have, each with the name of its registry."""
     return {host: name for name in pull_secret.registries for host in config.registry(name).hosts}
+
+
+def sought(config: Config) -> tuple[PullSecret | Former, ...]:
+    """What is looked for: the pull secrets, and those that left the configuration."""
+    return config.pull_secrets + config.prune.former
 
 
 def is_literal(name: str) -> bool:

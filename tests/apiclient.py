@@ -86,9 +86,9 @@ class Client:
         """Server-side apply."""
         return self._call("PATCH", path, {"fieldManager": manager, **query}, body, {"Content-Type": APPLY})
 
-    def delete(self, path: str, body: object | None = None) -> Answer:
+    def delete(self, path: str, body: object | None = None, accept: str = "application/json") -> Answer:
         """DELETE."""
-        return self._call("DELETE", path, {}, body, {"Content-Type": "application/json"})
+        return self._call("DELETE", path, {}, body, {"Content-Type": "application/json", "Accept": accept})
 
     @contextmanager
     def watching(self, path: str, accept: str = "application/json", **query: object) -> Iterator[Iterator[Any]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.dockerconfig import Entry, digest_of, digests, merge, names_host, parse, parse_legacy
+from rotator.dockerconfig import Entry, digest_of, digests, holds_more, merge, names_host, parse, parse_legacy
 from rotator.errors import DockerConfigError
 from rotator.model import Credential, SecretText
 
@@ -269,6 +269,21 @@ def test_dropped_keys_go_unless_they_are_written() -> None:
     before = f'{{"auths":{{"{HOST}":{{}},"https://old.io":{{}},"old.io":{{}}}}}}'
     expected = f'{{"auths":{{"{HOST}":{OURS},"https://old.io":{{}}}}}}'
     assert merged(before, HOST, drop=("old.io", HOST, "absent.io")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ('{"auths":{"a.example":{}}}', False),
+        ('{"Auths":{},"auths":null}', False),
+        ("{}", False),
+        ('{"auths":{},"credsStore":"x"}', True),
+        ('{"HttpHeaders":{}}', True),
+    ],
+)
+def test_what_stands_beside_the_entries_is_more(text: str, more: bool) -> None:
+    """Every spelling of `auths` that Go takes is the entries; anything else is a setting of somebody's."""
+    assert holds_more(SecretText(text)) is more
 
 
 def test_a_broken_entry_may_be_dropped() -> None:

@@ -129,6 +129,7 @@ def test_every_state_is_documented_and_planned_somewhere() -> None:
         State.NAMESPACE_MISSING,
         State.TERMINATING,
         State.UNREADABLE,
+        State.ORPHAN,
     }
     assert {state for _, state, _, _ in JUDGEMENTS.values()} | elsewhere == set(State)
 

@@ -1,5 +1,6 @@
 """The roles for a configuration: a table of configurations, the rules that each needs, and their YAML."""
 
+import re
 from typing import Any
 
 import pytest
@@ -12,24 +13,30 @@ REGISTRY = "registries:\n  - {name: prod, ecr: {hosts: [123456789012.dkr.ecr.eu-
 OURS = rbac.Subject()
 
 
-def config(*pull_secrets: str, election: str = "{enabled: false}") -> Config:
+OFF = "{enabled: false}"
+
+
+def config(*pull_secrets: str, election: str = OFF, prune: str = "") -> Config:
     """A configuration with these pull secrets: name, namespaces and, where there are any, ServiceAccounts."""
     items = "".join(f"  - {{registries: [prod], {words}}}\n" for words in pull_secrets)
-    return parse(f"{REGISTRY}pullSecrets:\n{items}leaderElection: {election}\n", "config.yaml")
+    section = f"prune: {{{prune}}}\n" if prune else ""
+    return parse(f"{REGISTRY}pullSecrets:\n{items}leaderElection: {election}\n{section}", "config.yaml")
 
 
-def every_rule(*pull_secrets: str, watching: bool = False, election: str = "{enabled: false}") -> dict[str, list[str]]:
+def every_rule(
+    *pull_secrets: str, watching: bool = False, election: str = OFF, prune: str = ""
+) -> dict[str, list[str]]:
     """Each role's place and its rules: resource, names, verbs, as one would say it."""
     return {
         role["metadata"].get("namespace", "*"): [_said(rule) for rule in role["rules"]]
-        for role in rbac.manifests(config(*pull_secrets, election=election), OURS, watching=watching)
+        for role in rbac.manifests(config(*pull_secrets, election=election, prune=prune), OURS, watching=watching)
         if "rules" in role
     }
 
 
-def rules(*pull_secrets: str, watching: bool = False, election: str = "{enabled: false}") -> dict[str, list[str]]:
+def rules(*pull_secrets: str, watching: bool = False, election: str = OFF, prune: str = "") -> dict[str, list[str]]:
     """Those that a pass cannot do without: all but that on Events, which is in every role."""
-    found = every_rule(*pull_secrets, watching=watching, election=election)
+    found = every_rule(*pull_secrets, watching=watching, election=election, prune=prune)
     needed = {place: [rule for rule in said if rule != EVENTS] for place, said in found.items()}
     return {place: said for place, said in needed.items() if said}
 
@@ -222,3 +229,68 @@ def test_a_configuration_that_means_nothing_needs_nothing() -> None:
     text = rbac.text(rbac.manifests(config("name: pull, namespaces: {names: [a], exclude: [a]}"), OURS, watching=True))
     assert list(yaml.safe_load_all(text)) == []
     assert "needs no right" in text
+
+
+FORMER_IN_B = "former: [{name: old, namespaces: {names: [b]}}]"
+FORMER_EVERYWHERE = "former: [{name: old, namespaces: {names: ['b-*']}}]"
+PRUNED = {
+    "a listed pull secret leaves no orphan that could be found": (IN_A, "enabled: true", {"a": SECRET_IN_A}),
+    "patterns: delete by name, and any reference": (
+        EVERYWHERE,
+        "enabled: true",
+        {
+            "*": [
+                "namespaces *: list",
+                "secrets pull: get list create patch delete",
+                "serviceaccounts *: get list patch",
+            ]
+        },
+    ),
+    "a former one is only read": (
+        IN_A,
+        FORMER_IN_B,
+        {"a": SECRET_IN_A, "b": ["namespaces b: get", "secrets old: get"]},
+    ),
+    "a former one of patterns is only listed": (
+        EVERYWHERE,
+        FORMER_EVERYWHERE,
+        {"*": [*SECRET_EVERYWHERE, "secrets old: list"]},
+    ),
+    "a former one is removed, in its namespace alone": (
+        IN_A,
+        f"enabled: true, {FORMER_IN_B}",
+        {
+            "a": SECRET_IN_A,
+            "b": ["namespaces b: get", "secrets old: get delete", "serviceaccounts *: get list patch"],
+        },
+    ),
+    "a former one of patterns beside a listed pull secret": (
+        IN_A,
+        f"enabled: true, {FORMER_EVERYWHERE}",
+        {
+            "*": ["namespaces *: list", "secrets old: get list delete", "serviceaccounts *: get list patch"],
+            "a": SECRET_IN_A[1:],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PRUNED)
+def test_only_what_is_pruned_may_be_deleted(case: str) -> None:
+    """Former names are looked for in any case; delete, and the ServiceAccounts there, only where prune is enabled."""
+    pull_secret, prune, expected = PRUNED[case]
+    assert rules(pull_secret, prune=prune) == expected
+
+
+@pytest.mark.parametrize("watching", [True, False])
+@pytest.mark.parametrize("pull_secret", [IN_A, EVERYWHERE + ", serviceAccounts: {names: [w]}"])
+def test_with_prune_off_the_roles_are_the_same_to_the_byte(pull_secret: str, watching: bool) -> None:
+    """Whoever asks for no delete grants none, and has nothing to review."""
+    without, off, on = (
+        rbac.text(rbac.manifests(config(pull_secret, prune=prune), OURS, watching=watching))
+        for prune in ("", "enabled: false", f"enabled: true, {FORMER_IN_B}")
+    )
+    assert without == off
+    assert not re.search(r"verbs: .*delete", without)
+    assert "delete: one that has left the configuration" in on
+    assert "take out one to what is deleted" in on

@@ -66,10 +66,11 @@ def test_the_first_screen_holds_the_two_commands() -> None:
 
 
 def test_the_example_is_a_configuration() -> None:
-    """What is copied from the README works as it stands."""
-    (example,) = blocks("yaml")
+    """What is copied from the README works as it stands: the whole, and the section that may be added to it."""
+    example, section = blocks("yaml")
     parsed = config.parse(example, "README.md")
     assert [registry.kind for registry in parsed.registries] == ["ecr", "gar"]
+    assert config.parse(example + section, "README.md").prune.enabled
 
 
 def test_the_named_files_exist() -> None:

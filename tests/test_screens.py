@@ -92,6 +92,19 @@ def test_each_pull_secret_is_a_row_with_what_became_of_it() -> None:
     assert " ".join(cells[3:]) == "1 written, 2 in order, 1 problem, 1 absent"
 
 
+def test_what_is_left_over_is_counted_and_said() -> None:
+    """With what to do about it; it is no problem, and what was removed is told as what was done."""
+    lines = shown(
+        result("team-a", State.UP_TO_DATE),
+        result("team-b", State.ORPHAN, message="delete it"),
+        result("team-c", State.ORPHAN, Outcome.REMOVED),
+        width=100,
+    )
+    assert " ".join(row(lines, build.SECRET)[3:]) == "1 in order, 1 left over, 1 removed"
+    assert "· Secret team-b/worker-pull: Orphan, delete it" in lines
+    assert "· Secret team-c/worker-pull: Orphan [removed], is so" in lines
+
+
 def test_what_is_in_order_is_worth_no_line() -> None:
     """Below the tables stands only what was done, failed or is worth a notice."""
     lines = shown(result("team-a", State.UP_TO_DATE), result("team-b", State.TERMINATING, kind=Kind.NAMESPACE))

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from rotator import leadership
-from rotator.model import DATA_KEY, MASK, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
+from rotator.model import DATA_KEY, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 NOT_TEXT = SecretText("\ufffd")
@@ -110,29 +110,21 @@ class Namespace(msgspec.Struct):
         return NamespaceRecord(self.metadata.name, self.metadata.labels or {}, terminating)
 
 
-class Data(msgspec.Struct):
-    """Of a Secret: the one key that matters here; the others are never kept in memory."""
-
-    text: str | None = msgspec.field(default=None, name=DATA_KEY)
-
-    def __repr__(self) -> str:
-        return f"Data({MASK})"
-
-
 class Secret(msgspec.Struct):
     """A Secret. Its repr names it and shows nothing of it."""
 
     metadata: Metadata
     type: str = ""
     immutable: bool | None = None
-    data: Data | None = None
+    data: dict[str, msgspec.Raw] | None = None  # undecoded, and so never shown; only one key is read
 
     def __repr__(self) -> str:
         return f"Secret({self.metadata.namespace}/{self.metadata.name})"
 
     def record(self, shared: dict[SecretText, SecretText]) -> SecretRecord:
         """What the plan needs of it. Equal texts become one object of `shared`: 10,000 Secrets often hold the same."""
-        text = _text(self.data.text if self.data else None)
+        data = self.data or {}
+        text = _text(data.get(DATA_KEY))
         # What `kubectl apply` was given is kept in an annotation, the data in base64 among it: a record that prints its
         # annotations must not carry that. Server-side apply leaves it in the cluster, for it is not ours.
         annotations = {key: value for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED}
@@ -146,6 +138,7 @@ class Secret(msgspec.Struct):
             labels=self.metadata.labels or {},
             annotations=annotations,
             text=None if text is None else shared.setdefault(text, text),
+            has_more=bool(data.keys() - {DATA_KEY}),
         )
 
 
@@ -257,11 +250,10 @@ def status(body: bytes) -> Status:
         return Status()
 
 
-def _text(encoded: str | None) -> SecretText | None:
+def _text(value: msgspec.Raw | None) -> SecretText | None:
     """The decoded data. A kubelet reads invalid UTF-8 with replacements, but it could not be written back the same."""
-    if encoded is None:
-        return None
     try:
-        return SecretText(base64.b64decode(encoded, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
+        encoded = None if value is None else msgspec.json.decode(value, type=str | None)
+        return None if encoded is None else SecretText(base64.b64decode(encoded, validate=True).decode())
+    except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError):
         return NOT_TEXT

@@ -1,4 +1,4 @@
-"""The cluster as rotator sees it: Namespaces, its own Secrets, ServiceAccounts, and two kinds of write."""
+"""The cluster as rotator sees it: Namespaces, its own Secrets, ServiceAccounts, and few kinds of write."""
 
 import re
 import socket
@@ -179,6 +179,14 @@ class Cluster:
         except (Forbidden, NotFound):
             return event
         return replace(event, uid=metadata.uid, resource_version=metadata.resource_version)
+
+    def detach(self, account: ServiceAccountRecord, name: str) -> None:
+        """Take the references to this pull secret out. Raises Invalid when the ServiceAccount changed since."""
+        self._write(request.detach(account, name))
+
+    def delete_secret(self, record: SecretRecord) -> None:
+        """Delete just this Secret. Raises Conflict when it was changed or replaced since, NotFound when it is gone."""
+        self._transport.send(request.delete_secret(record))
 
     def wrote(self, resource: str, namespace: str, name: str, version: str) -> bool:
         """Whether our own last write made this version of the object: then a watch's event tells nothing new.

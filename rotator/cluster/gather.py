@@ -2,18 +2,22 @@
 
 Where namespaces are named, each object is read by its name, which a Role in that namespace allows. Where patterns or
 labels choose them, Namespaces and ServiceAccounts are listed in pages, and our Secrets by name across all namespaces
-(a field selector that RBAC by `resourceNames` allows); no other Secret is ever read.
+(a field selector that RBAC by `resourceNames` allows); no other Secret is ever read. Of those in namespaces that are
+not covered only ours are kept: orphans. Those of former pull secrets are looked for in the same ways.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from rotator import selection
+from rotator import annotations, selection
 from rotator.cluster.client import Cluster
-from rotator.config import Config, PullSecret
+from rotator.config import Config, Former, PullSecret
 from rotator.errors import ClusterError, ClusterUnusable, NotFound
-from rotator.model import Gap, Kind, NamespaceRecord, SecretRecord, ServiceAccountRecord, Snapshot
+from rotator.model import Action, Gap, Kind, NamespaceRecord, SecretRecord, ServiceAccountRecord, Snapshot
+from rotator.orphans import Orphans
 
 T = TypeVar("T")
 
@@ -28,7 +32,22 @@ def gather(cluster: Cluster, config: Config, only: str | None = None) -> Snapsho
     for pull_secret in config.pull_secrets:
         reading.read_secrets(pull_secret)
         reading.read_service_accounts(pull_secret)
-    return Snapshot(reading.namespaces, reading.secrets, reading.service_accounts, tuple(reading.gaps), only)
+    if only is None:
+        for former in config.prune.former:
+            reading.read_secrets(former)
+    return reading.snapshot
+
+
+def with_references(cluster: Cluster, config: Config, snapshot: Snapshot, now: datetime) -> Snapshot:
+    """The snapshot with all ServiceAccounts of the namespaces where an orphan may go: any may reference it."""
+    orphans = Orphans(snapshot, config, now)
+    places = [record.namespace for record in orphans.found() if orphans.judge(record).action is Action.REMOVE]
+    reading = _Reading(cluster, config, snapshot.only)
+    for place in dict.fromkeys(places):
+        reading.read_all_service_accounts(place)
+    found = reading.snapshot
+    accounts = {**snapshot.service_accounts, **found.service_accounts}
+    return replace(snapshot, service_accounts=accounts, gaps=(*snapshot.gaps, *found.gaps))
 
 
 class _Reading:
@@ -43,17 +62,22 @@ class _Reading:
         self.service_accounts: dict[tuple[str, str], ServiceAccountRecord] = {}
         self.gaps: list[Gap] = []
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was read."""
+        return Snapshot(self.namespaces, self.secrets, self.service_accounts, tuple(self.gaps), self._only)
+
     def read_namespaces(self) -> None:
         if self._only is not None:
             self._read_namespaces_by_name([self._only])
-        elif all(selection.is_listed(pull_secret.namespaces) for pull_secret in self._config.pull_secrets):
+        elif all(selection.is_listed(secret.namespaces) for secret in selection.sought(self._config)):
             self._read_the_named_namespaces()
         elif (found := self._attempt(Kind.NAMESPACE, "*", "*", lambda: list(self._cluster.namespaces()))) is not None:
             self.namespaces = {record.name: record for record in found}
         else:  # patterns cannot be served now, but those that are named can
             self._read_the_named_namespaces()
 
-    def read_secrets(self, pull_secret: PullSecret) -> None:
+    def read_secrets(self, pull_secret: PullSecret | Former) -> None:
         name = pull_secret.name
         if self._by_name(pull_secret):
             for namespace in self._covered(pull_secret):
@@ -62,7 +86,12 @@ class _Reading:
         else:
             covered = frozenset(self._covered(pull_secret))
             records = self._attempt(Kind.SECRET, "*", name, lambda: list(self._cluster.secrets(name)))
-            self._keep_secrets(record for record in records or () if record.namespace in covered)
+            keep_ours = isinstance(pull_secret, PullSecret)  # a former one is looked for where it is said to have been
+            self._keep_secrets(
+                record
+                for record in records or ()
+                if record.namespace in covered or (keep_ours and annotations.is_ours(record))
+            )
 
     def read_service_accounts(self, pull_secret: PullSecret) -> None:
         accounts = pull_secret.service_accounts
@@ -76,8 +105,14 @@ class _Reading:
             else:
                 self._list_service_accounts(pull_secret, place)
 
+    def read_all_service_accounts(self, place: str) -> None:
+        found = self._attempt(
+            Kind.SERVICE_ACCOUNT, place, "*", lambda: list(self._cluster.service_accounts(namespace=place))
+        )
+        self._keep_accounts(found or ())
+
     def _read_the_named_namespaces(self) -> None:
-        secrets = self._config.pull_secrets
+        secrets = selection.sought(self._config)
         self._read_namespaces_by_name(name for secret in secrets for name in selection.named(secret.namespaces))
 
     def _read_namespaces_by_name(self, names: Iterable[str]) -> None:
@@ -112,10 +147,10 @@ class _Reading:
         )
         self._keep_accounts(found or ())
 
-    def _by_name(self, pull_secret: PullSecret) -> bool:
+    def _by_name(self, pull_secret: PullSecret | Former) -> bool:
         return self._only is not None or selection.is_listed(pull_secret.namespaces)
 
-    def _covered(self, pull_secret: PullSecret) -> list[str]:
+    def _covered(self, pull_secret: PullSecret | Former) -> list[str]:
         """The living namespaces of this pull secret: one that is being deleted is left alone, unread too."""
         return [
             record.name

@@ -14,6 +14,7 @@ from rotator.model import (
     SECRET_TYPE,
     DesiredSecret,
     Kind,
+    SecretRecord,
     ServiceAccountRecord,
     Subject,
 )
@@ -35,7 +36,8 @@ RESOURCES = {Kind.SECRET: "secrets", Kind.SERVICE_ACCOUNT: "serviceaccounts"}
 class Request:
     """One request, and what it asks of RBAC. All of ours may be sent twice without harm.
 
-    Reads and server-side apply are idempotent; a JSON Patch tests the resourceVersion, a Lease's update carries it.
+    Reads and server-side apply are idempotent; a JSON Patch tests the resourceVersion, a Lease's update carries it, and
+    a delete names both version and UID.
     `namespace` None: cluster-wide.
     """
 
@@ -161,6 +163,23 @@ def attach(account: ServiceAccountRecord, names: Sequence[str]) -> Request:
         additions = [{"op": "add", "path": "/imagePullSecrets/-", "value": item} for item in items]
     else:
         additions = [{"op": "add", "path": "/imagePullSecrets", "value": items}]
+    return _json_patch(account, additions)
+
+
+def detach(account: ServiceAccountRecord, name: str) -> Request:
+    """A JSON Patch that takes each reference to this name out, the last first, and leaves the others where they are.
+
+    As in `attach`, the test of the resourceVersion makes a stale patch fail (422); the indexes hold for that version.
+    """
+    places = [place for place, found in enumerate(account.pull_secrets or ()) if found == name]
+    steps: list[dict[str, object]] = []
+    for place in reversed(places):
+        path = f"/imagePullSecrets/{place}"
+        steps += ({"op": "test", "path": path, "value": {"name": name}}, {"op": "remove", "path": path})
+    return _json_patch(account, steps)
+
+
+def _json_patch(account: ServiceAccountRecord, steps: Sequence[Mapping[str, object]]) -> Request:
     unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": account.resource_version}
     return Request(
         ("patch",),
@@ -170,7 +189,7 @@ def attach(account: ServiceAccountRecord, names: Sequence[str]) -> Request:
         account.name,
         method="PATCH",
         query=(("fieldManager", FIELD_MANAGER),),
-        body=_encode([unchanged, *additions]),
+        body=_encode([unchanged, *steps]),
         content_type=JSON_PATCH,
         accept=METADATA_ONLY,
     )
@@ -206,6 +225,22 @@ def whoami() -> Request:
         method="POST",
         body=_encode({"apiVersion": "authentication.k8s.io/v1", "kind": kind}),
         content_type=JSON,
+    )
+
+
+def delete_secret(record: SecretRecord) -> Request:
+    """Delete just this Secret, as it was read: another of its name, or a changed one, is a conflict (409)."""
+    preconditions = {"uid": record.uid, "resourceVersion": record.resource_version}
+    return Request(
+        ("delete",),
+        "secrets",
+        _path("secrets", record.namespace, record.name),
+        record.namespace,
+        record.name,
+        method="DELETE",
+        body=_encode({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}),
+        content_type=JSON,
+        accept=METADATA_ONLY,  # one with a finalizer is only marked, and would come back whole
     )
 
 

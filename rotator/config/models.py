@@ -267,6 +267,36 @@ class LeaderElection(Strict):
         return self
 
 
+class Former(Strict):
+    """A pull secret that left the configuration, or some of its namespaces, where its Secrets are still looked for."""
+
+    name: SecretName = Field(description="Name of the Secret. Required.", examples=["old-pull"])
+    namespaces: Namespaces = Field(
+        description="Where it was kept. Required. A namespace that a pull secret of this name covers is left out.",
+        examples=[{"names": ["team-old"]}],
+    )
+
+
+class Prune(Strict):
+    """What becomes of our Secrets that no pull secret covers any more: they are reported, or removed once expired."""
+
+    enabled: bool = Field(
+        default=False,
+        description=(
+            "Whether they are removed, the references to them first, once their last credential has expired: until "
+            "then a mistake costs nothing. Default: false, so that nothing is deleted unless it is asked for."
+        ),
+    )
+    former: Several[Former] = Field(
+        default=(),
+        description=(
+            "Pull secrets, or namespaces of listed ones, that left this file: rotator lists no Secret without a name, "
+            "so it finds them only here. Default: none. Take a line out when its Secrets are gone."
+        ),
+        examples=[[{"name": "old-pull", "namespaces": {"names": ["team-old"]}}]],
+    )
+
+
 class Config(Strict):
     """The whole configuration."""
 
@@ -281,6 +311,9 @@ class Config(Strict):
     renewal: Renewal = Field(default=Renewal(), description="When credentials are renewed. Default: as below.")
     leader_election: LeaderElection = Field(
         default=LeaderElection(), description="Which of several replicas writes. Default: as below."
+    )
+    prune: Prune = Field(
+        default=Prune(), description="What becomes of Secrets that left this file. Default: they are only reported."
     )
 
     def registry(self, name: str) -> Registry:

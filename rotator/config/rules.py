@@ -6,9 +6,10 @@ problems with paths in the file's words and repeat no value but hosts and names.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from rotator import hosts
 
@@ -72,6 +73,8 @@ def problems(data: object) -> Iterator[Problem]:
     yield from _references(registries, pull_secrets)
     for index, secret in pull_secrets:
         yield from (problem.under("pullSecrets", index) for problem in _claims(secret, registries))
+    for index, former in _parts(data.get("prune") if isinstance(data, Mapping) else None, "former"):
+        yield from (problem.under("prune", "former", index) for problem in _former(former, pull_secrets))
 
 
 def _registry(registry: Part) -> Iterator[Problem]:
@@ -219,6 +222,37 @@ def _claims(secret: Part, registries: list[tuple[int, Part]]) -> Iterator[Proble
                     f"{_quote(owner)} and {_quote(name)} both claim {host}; keep it in one, or write two pull secrets"
                 )
                 yield Problem(("registries", place), text)
+
+
+def _former(former: Part, pull_secrets: list[tuple[int, Part]]) -> Iterator[Problem]:
+    """A namespace that is named as a former one, and is certainly covered still."""
+    for index, secret in pull_secrets:
+        if isinstance(former.get("name"), str) and secret.get("name") == former["name"]:
+            for place, namespace in _texts(_part(former, "namespaces"), "names"):
+                if _is_plain(namespace) and _surely_covers(_part(secret, "namespaces"), namespace):
+                    text = f"is covered by pullSecrets[{index}]; take it out here, or exclude it there"
+                    yield Problem(("namespaces", "names", place), text)
+
+
+def _surely_covers(namespaces: Part, name: str) -> bool:
+    """Whether this namespace is meant, whatever its labels are."""
+    everywhere = [] if "names" in namespaces or not namespaces else ["*"]
+    meant = _any_matches([*everywhere, *(pattern for _, pattern in _texts(namespaces, "names"))], name)
+    excluded = _any_matches((pattern for _, pattern in _texts(namespaces, "exclude")), name)
+    return meant and not excluded and "labels" not in namespaces
+
+
+def _any_matches(patterns: Iterable[str], name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_plain(name: str) -> bool:
+    return not set(name) & set("*?[")
+
+
+def _part(part: Part, key: str) -> Part:
+    found = part.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _hosts(registry: Part) -> Iterator[str]:

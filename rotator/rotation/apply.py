@@ -1,5 +1,7 @@
 """Apply: write what the plan decided, namespaces side by side, in each the references first and then the Secrets.
 
+What is pruned comes last, in the same order.
+
 A change is decided on a snapshot, so each write carries the version that it was decided on. When the object has changed
 since, it is read, judged and merged again, a few times.
 """
@@ -26,7 +28,8 @@ from rotator.errors import (
     RotatorError,
 )
 from rotator.logs import where
-from rotator.model import Action, Change, DesiredSecret, Kind, SecretRecord, Snapshot, State
+from rotator.model import Action, Change, DesiredSecret, SecretRecord, ServiceAccountRecord, Snapshot, State
+from rotator.orphans import Orphans
 from rotator.plan import judge_secret
 from rotator.rotation.report import Outcome, Result, log_fields
 
@@ -65,7 +68,7 @@ class Applying:
 
     def foresee(self, change: Change) -> Result:
         """What would become of this change, without a write."""
-        if change.subject.kind is not Kind.SECRET:
+        if change.action not in {Action.CREATE, Action.UPDATE}:
             return Result(change, Outcome.PLANNED)
         record = self.snapshot.secrets.get((change.subject.namespace, change.subject.name))
         desired = self._desired(change, record)
@@ -84,7 +87,7 @@ class Applying:
         # Secret but never for a missing reference: so the references come first.
         attach = [change for change in changes if change.action is Action.ATTACH]
         write = [change for change in changes if change.action in {Action.CREATE, Action.UPDATE}]
-        return [*self._attach_all(attach), *map(self._write, write)]
+        return [*self._attach_all(attach), *map(self._write, write), *self._prune(changes)]
 
     def _attach_all(self, changes: list[Change]) -> list[Result]:
         by_account: dict[str, list[Change]] = {}
@@ -114,6 +117,65 @@ class Applying:
         for change in changes:
             log.info("reference.attached", **log_fields(change))
         return [Result(change, Outcome.ATTACHED) for change in changes]
+
+    def _prune(self, changes: list[Change]) -> list[Result]:
+        """References first, as ever: an orphan stays while one of them could not be taken out."""
+        detached = [self._detach(change) for change in changes if change.action is Action.DETACH]
+        held = {result.change.pull_secret for result in detached if result.outcome in {Outcome.FAILED, Outcome.WAITING}}
+        orphans = [change for change in changes if change.action is Action.REMOVE]
+        return detached + [
+            Result(change, Outcome.WAITING) if change.pull_secret in held else self._remove(change)
+            for change in orphans
+        ]
+
+    def _detach(self, change: Change) -> Result:
+        account = self.snapshot.service_accounts[change.subject.namespace, change.subject.name]
+        try:
+            return self._detach_from(account, change)
+        except ClusterError as error:
+            return self._failure(change, error)
+
+    def _detach_from(self, account: ServiceAccountRecord, change: Change) -> Result:
+        for attempt in range(TRIES):
+            if change.pull_secret not in (account.pull_secrets or ()):
+                return Result(change, Outcome.NOTHING)
+            if self.stopping():
+                return Result(change, Outcome.WAITING)
+            try:
+                self.cluster.detach(account, change.pull_secret)
+            except (Conflict, Invalid):
+                if attempt == TRIES - 1:
+                    raise
+                account = self.cluster.service_account(account.namespace, account.name)
+            else:
+                log.info("reference.detached", **log_fields(change))
+                return Result(change, Outcome.DETACHED)
+        raise AssertionError  # the last try returns or raises
+
+    def _remove(self, change: Change) -> Result:
+        record = self.snapshot.secrets[change.subject.namespace, change.subject.name]
+        try:
+            return self._remove_as_judged(record, change)
+        except ClusterError as error:
+            return self._failure(change, error)
+
+    def _remove_as_judged(self, record: SecretRecord, change: Change) -> Result:
+        for attempt in range(TRIES):
+            if self.stopping():
+                return Result(change, Outcome.WAITING)
+            try:
+                self.cluster.delete_secret(record)
+            except Conflict:
+                if attempt == TRIES - 1:
+                    raise
+                record = self.cluster.secret(record.namespace, record.name)
+                change = Orphans(self.snapshot, self.config, self.clock()).judge(record)
+                if change.action is Action.NOTHING:
+                    return Result(change, Outcome.NOTHING)
+            else:
+                log.info("secret.removed", **log_fields(change))
+                return Result(change, Outcome.REMOVED)
+        raise AssertionError  # the last try returns or raises
 
     def _write(self, change: Change) -> Result:
         try:

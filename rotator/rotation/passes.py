@@ -13,7 +13,7 @@ import structlog
 
 from rotator.clock import Clock, utc_now
 from rotator.cluster.client import Cluster
-from rotator.cluster.gather import gather
+from rotator.cluster.gather import gather, with_references
 from rotator.config import Config, Registry
 from rotator.model import Action, Change, Credential, Plan, Snapshot, Subject
 from rotator.plan import plan
@@ -130,6 +130,8 @@ class Rotation:
         snapshot = gather(self.cluster, self.config, only)
         held = self.minting.held
         now = self._clock()
+        if self.config.prune.enabled:
+            snapshot = with_references(self.cluster, self.config, snapshot, now)
         decided = plan(snapshot, self.config, held, now)
         return _Sight(snapshot, decided, held, generation, published(self.config, snapshot, decided.changes, now))
 
@@ -213,7 +215,8 @@ def _latest(earlier: list[Result], later: list[Result]) -> list[Result]:
         for result in earlier
         if result.outcome in {Outcome.WRITTEN, Outcome.ATTACHED}
     }
-    return [
+    pruned = [result for result in earlier if result.outcome in {Outcome.DETACHED, Outcome.REMOVED}]
+    return pruned + [
         done.get((result.change.subject, result.change.pull_secret), result)
         if result.outcome is Outcome.NOTHING and not result.failed
         else result

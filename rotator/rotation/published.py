@@ -7,7 +7,7 @@ from datetime import datetime
 from rotator import annotations, renewal, selection
 from rotator.annotations import Note
 from rotator.config import Config
-from rotator.model import Change, Kind, SecretRecord, Snapshot
+from rotator.model import Change, Kind, SecretRecord, Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,18 @@ class Published:
 
 
 def published(config: Config, snapshot: Snapshot, changes: Iterable[Change], now: datetime) -> dict[str, Published]:
-    """By host, what the Secrets hold that are ours to write: a foreign or broken one is not served, so not counted."""
+    """By host, what the Secrets hold that are ours to write: a foreign, broken or orphaned one is not served."""
     found: dict[str, set[Note | None]] = {}
     for change in changes:
-        if change.subject.kind is Kind.SECRET and change.pull_secret and not change.is_problem:
+        if change.subject.kind is Kind.SECRET and change.pull_secret and not _is_left_alone(change):
             notes = _notes(snapshot.secrets.get((change.subject.namespace, change.subject.name)), now)
             for host in selection.hosts(config.pull_secret(change.pull_secret), config):
                 found.setdefault(host, set()).add(notes.get(host))
     return {host: _summed_up(notes, config.renewal.at) for host, notes in found.items()}
+
+
+def _is_left_alone(change: Change) -> bool:
+    return change.is_problem or change.state is State.ORPHAN
 
 
 def first(moments: Iterable[datetime | None]) -> datetime | None:

@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     PLANNED = "planned"  # `check`: it would have been done
     WRITTEN = "written"  # the Secret was created or renewed
     ATTACHED = "attached"  # the reference was added
+    DETACHED = "detached"  # the reference to an orphan was taken out
+    REMOVED = "removed"  # the orphan was deleted
     WAITING = "waiting"  # left for later: no newer credential yet, while the published one is valid; or a stop
     BLOCKED = "blocked"  # no credential could be had for it; the Secret stays as it is
     GONE = "gone"  # deleted while we were at it

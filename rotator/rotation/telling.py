@@ -16,7 +16,17 @@ from rotator.rotation.report import Outcome, Report, Result, log_fields
 
 log = structlog.get_logger("rotator.findings")
 
-_TOLD = frozenset({Outcome.WRITTEN, Outcome.ATTACHED, Outcome.GONE, Outcome.FAILED, Outcome.WAITING})
+_TOLD = frozenset(
+    {
+        Outcome.WRITTEN,
+        Outcome.ATTACHED,
+        Outcome.DETACHED,
+        Outcome.REMOVED,
+        Outcome.GONE,
+        Outcome.FAILED,
+        Outcome.WAITING,
+    }
+)
 """Outcomes that were logged when they came about; what waits for a registry was, once, with that registry's failure."""
 
 Key = tuple[str, str, str]

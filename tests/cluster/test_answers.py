@@ -32,6 +32,16 @@ def test_a_secret_becomes_a_record() -> None:
     assert (record.type, record.immutable) == ("kubernetes.io/dockerconfigjson", True)
     assert (record.labels, record.annotations) == ({"a": "b"}, {"c": "d"})
     assert record.text == SecretText('{"auths":{}}')
+    assert record.has_more
+
+
+def test_of_other_data_keys_a_record_knows_only_that_they_are() -> None:
+    """What they hold stays undecoded; the one key alone is no more."""
+    data = {".dockerconfigjson": encoded(b'{"auths":{}}')}
+    assert not secret(data=data).record({}).has_more
+    both = secret(data=data | {"other": encoded(b"hunter2")})
+    assert both.record({}).has_more
+    assert encoded(b"hunter2") not in f"{both!r} {both.data!r} {both.record({})!r}"
 
 
 @pytest.mark.parametrize("fields", [{}, {"data": None}, {"data": {}}, {"data": {"other": "eA=="}}])
@@ -45,8 +55,8 @@ def test_an_empty_text_is_a_text() -> None:
     assert secret(data={".dockerconfigjson": ""}).record({}).text == SecretText("")
 
 
-@pytest.mark.parametrize("data", [encoded(b'{"auths":{"\xff":{}}}'), "not base64!"])
-def test_data_that_is_no_text_never_parses_as_json(data: str) -> None:
+@pytest.mark.parametrize("data", [encoded(b'{"auths":{"\xff":{}}}'), "not base64!", 5, ["eA=="]])
+def test_data_that_is_no_text_never_parses_as_json(data: object) -> None:
     """Bytes that could not be written back the same become a text that no parser takes, and that can be hashed."""
     text = secret(data={".dockerconfigjson": data}).record({}).text
     assert text is not None

@@ -1,15 +1,17 @@
 """Gather: what is read, what is not, and what becomes of the rest when something cannot be read."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rotator.cluster.client import Cluster
-from rotator.cluster.gather import gather
-from rotator.config import Config, parse
+from rotator.cluster.gather import gather, with_references
+from rotator.config import Config, Former, Prune, parse
 from rotator.errors import ClusterUnusable, Forbidden
 from rotator.model import Kind
 from rotator.sandbox.apiserver import ApiServer, Call, Rule
+from tests import build
 from tests.cluster.conftest import Connect
 from tests.outside import ECR, SECRET
 
@@ -89,6 +91,64 @@ def test_without_service_accounts_none_is_read(api: ApiServer, cluster: Cluster,
 def test_secrets_elsewhere_are_not_kept(cluster: Cluster) -> None:
     """A list by name brings those of uncovered namespaces too."""
     assert set(gather(cluster, config(PATTERN)).secrets) == {("team-a", SECRET), ("team-b", SECRET)}
+
+
+def leave_over(api: ApiServer, *namespaces: str) -> None:
+    """Make the Secret in these namespaces ours, written long ago."""
+    credential = build.credential(issued=build.NOW - timedelta(hours=13))
+    record = build.secret({ECR: ("prod", credential)})
+    assert record.text is not None
+    for namespace in namespaces:
+        data = {".dockerconfigjson": record.text.reveal()}
+        api.store.put_secret(namespace, SECRET, data, labels=record.labels, annotations=record.annotations)
+    api.journal.clear()
+
+
+def test_of_secrets_elsewhere_ours_are_kept(api: ApiServer, cluster: Cluster) -> None:
+    """They are left over, and cost no request; a look at one namespace sees none."""
+    leave_over(api, "other")
+    assert ("other", SECRET) in gather(cluster, config(PATTERN)).secrets
+    assert {request[:3] for request in asked(api)} == {
+        ("list", resource, "") for resource in ("namespaces", "secrets", "serviceaccounts")
+    }
+    assert ("other", SECRET) not in gather(cluster, config(PATTERN), "team-a").secrets
+
+
+def formerly(namespaces: str, *, prune: bool = True) -> Config:
+    """One pull secret over team-a, and the Secret that was formerly in these namespaces."""
+    former = Former.model_validate({"name": SECRET, "namespaces": {"names": [namespaces]}})
+    section = Prune(enabled=prune, former=(former,))
+    return config("names: [team-a]", "names: [workers]").model_copy(update={"prune": section})
+
+
+def test_former_pull_secrets_are_looked_for_by_name_where_they_were(api: ApiServer, cluster: Cluster) -> None:
+    """Named namespaces need nothing cluster-wide; with a pattern one list finds them, and the rest is not kept."""
+    leave_over(api, "team-b", "other")
+    found = gather(cluster, formerly("team-b"))
+    assert set(found.secrets) == {("team-a", SECRET), ("team-b", SECRET)}
+    assert [request for request in asked(api) if "team-b" in request] == [
+        ("get", "namespaces", "", "team-b"),
+        ("get", "secrets", "team-b", SECRET),
+    ]
+    found = gather(cluster, formerly("team-*"))
+    assert set(found.secrets) == {("team-a", SECRET), ("team-b", SECRET)}
+    assert "team-b" not in gather(cluster, formerly("team-b"), "team-a").namespaces
+
+
+def test_references_are_looked_for_only_where_an_orphan_may_go(api: ApiServer, cluster: Cluster) -> None:
+    """One list in its namespace, of all ServiceAccounts there; none while it lives, and none anywhere else."""
+    leave_over(api, "team-b")
+    settings = formerly("team-*")
+    found = gather(cluster, settings)
+    api.journal.clear()
+    assert with_references(cluster, settings, found, build.NOW - timedelta(hours=2)) == found
+    assert with_references(cluster, formerly("team-*", prune=False), found, build.NOW) == found
+    assert asked(api) == []
+    more = with_references(cluster, settings, found, build.NOW)
+    assert {name for namespace, name in more.service_accounts if namespace == "team-b"} >= {"workers", "apps"}
+    assert {(verb, resource, namespace) for verb, resource, namespace, _ in asked(api)} == {
+        ("list", "serviceaccounts", "team-b")
+    }
 
 
 def test_one_namespace_is_read_alone(api: ApiServer, cluster: Cluster) -> None:

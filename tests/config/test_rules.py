@@ -1,5 +1,6 @@
 """The rules between settings: each names its place, and none is hidden by another problem."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -214,6 +215,48 @@ def test_one_host_has_one_credential_in_a_pull_secret() -> None:
         )
     ]
     assert found(*parts, pull_secrets=[pull_secret("prod"), pull_secret("other", name="other-pull")]) == []
+
+
+def former(names: Sequence[object], name: str = "worker-pull") -> dict[str, object]:
+    """A pull secret that is said to have left these namespaces."""
+    return {"former": [{"name": name, "namespaces": {"names": names}}]}
+
+
+COVERED = {
+    "the same name": ({"names": ["team-a"]}, ["team-a"], True),
+    "a pattern that covers it": ({"names": ["team-*"]}, ["team-a"], True),
+    "every namespace, by default": ({"exclude": ["kube-*"]}, ["team-a"], True),
+    "another name": ({"names": ["team-b"]}, ["team-a"], False),
+    "an exclusion": ({"names": ["team-*"], "exclude": ["team-a"]}, ["team-a"], False),
+    "labels, which only the cluster knows": ({"names": ["team-*"], "labels": "a=b"}, ["team-a"], False),
+    "a pattern of former ones": ({"names": ["team-a"]}, ["team-*"], False),
+    "nothing to read": ({"names": 5}, ["team-a"], False),
+    "no namespaces at all": ({}, ["team-a"], False),
+}
+
+
+@pytest.mark.parametrize("case", COVERED)
+def test_what_is_covered_is_not_former(case: str) -> None:
+    """It would never be found there; only a namespace that is certainly covered is called a mistake."""
+    namespaces, names, is_mistake = COVERED[case]
+    secrets = [pull_secret("prod", name="other-pull"), pull_secret("prod", namespaces=namespaces)]
+    data = {"registries": [registry(gar={"hosts": [GAR]})], "pullSecrets": secrets, "prune": former([5, *names])}
+    told = [
+        Problem(
+            ("prune", "former", 0, "namespaces", "names", 1),
+            "is covered by pullSecrets[1]; take it out here, or exclude it there",
+        )
+    ]
+    assert list(configrules.problems(data)) == (told if is_mistake else [])
+    assert list(configrules.problems(data | {"prune": former(names, "old-pull")})) == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [], {"former": 5}, {"former": [5, {}, {"name": [], "namespaces": 5}]}])
+def test_a_prune_section_of_any_type_is_passed_over(wrong: object) -> None:
+    """The types refuse it."""
+    assert list(configrules.problems({"prune": wrong, "pullSecrets": [pull_secret("prod")]})) == [
+        Problem(("pullSecrets", 0, "registries", 0), 'there is no registry "prod"; write one of: none yet')
+    ]
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -52,9 +52,11 @@ def managers(body: Any) -> dict[tuple[str, str], Any]:  # noqa: ANN401  (decoded
 
 
 def send(client: Client, request: Request) -> Answer:
-    """Send a PATCH exactly as rotator does."""
-    assert request.method == "PATCH"
+    """Send a PATCH or a DELETE exactly as rotator does."""
     body = json.loads(request.body)
+    if request.method == "DELETE":
+        return client.delete(request.path, body, request.accept)
+    assert request.method == "PATCH"
     return client.patch(request.path, body, request.content_type, accept=request.accept, **dict(request.query))
 
 

@@ -34,6 +34,8 @@ FAILED = {
     Outcome.PLANNED: False,
     Outcome.WRITTEN: False,
     Outcome.ATTACHED: False,
+    Outcome.DETACHED: False,
+    Outcome.REMOVED: False,
     Outcome.WAITING: False,
     Outcome.BLOCKED: True,
     Outcome.GONE: False,

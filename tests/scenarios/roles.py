@@ -126,3 +126,13 @@ def surplus(installation: Installation, namespace: str, roles: list[dict[str, An
         allowed = allowed_in(ours, namespace) - allowed_in(anybody, namespace)
     here = [role for role in roles if role["metadata"].get("namespace", namespace) == namespace]
     return allowed ^ flat([rule for role in here for rule in role.get("rules", [])])
+
+
+def refused(installation: Installation) -> list[str]:
+    """The requests that RBAC did not allow, in words."""
+    answers = [(event, event["responseStatus"]) for event in installation.requests()]
+    return [
+        f"{event['verb']} {event['requestURI']}: {answer.get('message')}"
+        for event, answer in answers
+        if answer["code"] == 403 and "because it is being terminated" not in answer.get("message", "")
+    ]

@@ -14,8 +14,7 @@ from tests.apiclient import EMPTY_AUTHS, MERGE_PATCH, secret
 from tests.controlplane.server import ControlPlane
 from tests.installation import ACCOUNT, Installation, installed_on
 from tests.outside import ECR, ECR_ONLY, SECRET
-from tests.scenarios.roles import HEAD, apply_printed
-from tests.scenarios.test_rbac import refused
+from tests.scenarios.roles import HEAD, apply_printed, refused
 from tests.scenarios.world import World
 from tests.waiting import PATIENCE
 

@@ -31,6 +31,7 @@ from tests.scenarios.roles import (
     apply_printed,
     print_roles,
     pull_secret,
+    refused,
     stage,
     surplus,
 )
@@ -95,16 +96,6 @@ class Rival:
             change = {"metadata": {"annotations": {"rival": "was here"}}}
             if self._admin.patch(request.path, change, MERGE_PATCH).status == 200:
                 self.overtaken.append(request.path)
-
-
-def refused(installation: Installation) -> list[str]:
-    """The requests that RBAC did not allow, in words."""
-    answers = [(event, event["responseStatus"]) for event in installation.requests()]
-    return [
-        f"{event['verb']} {event['requestURI']}: {answer.get('message')}"
-        for event, answer in answers
-        if answer["code"] == 403 and "because it is being terminated" not in answer.get("message", "")
-    ]
 
 
 def has_entries(installation: Installation, namespace: str, *hosts: str) -> bool:

@@ -5,8 +5,7 @@ from typing import Any
 
 from tests.controlplane.server import ControlPlane
 from tests.installation import ACCOUNT, Installation, installed_on
-from tests.scenarios.roles import BY_NAME, apply_printed, stage, surplus
-from tests.scenarios.test_rbac import refused
+from tests.scenarios.roles import BY_NAME, apply_printed, refused, stage, surplus
 
 RBAC = "rbac.authorization.k8s.io"
 
