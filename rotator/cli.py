@@ -34,6 +34,7 @@ from rotator.providers import provider_for
 from rotator.rotation import Minting, Report, Rotation
 from rotator.rotation.passes import WORKERS
 from rotator.sending import Sender
+from rotator.serving import parse_address
 
 P = ParamSpec("P")
 
@@ -176,6 +177,18 @@ _output = click.option(
 )
 
 
+def _address(name: str, default: str, what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option that says where something is served."""
+    return click.option(
+        f"--{name}-address",
+        default=default,
+        envvar=f"ROTATOR_{name.upper()}_ADDRESS",
+        show_default=True,
+        show_envvar=True,
+        help=f"IP address and port of {what}; or off.",
+    )
+
+
 @cli.command(epilog=EXIT_CODES)
 @_with_options
 @_output
@@ -194,14 +207,23 @@ def check(options: Options, output: str) -> None:
 
 @cli.command(epilog=EXIT_CODES)
 @_with_options
-def run(options: Options) -> None:
+@_address("health", "0.0.0.0:8081", "/healthz and /readyz, for the kubelet's probes")
+@_address("metrics", "0.0.0.0:8080", "/metrics, for Prometheus")
+def run(options: Options, health_address: str, metrics_address: str) -> None:
     """Renew for as long as it runs: what a Deployment runs."""
     from rotator.daemon import Daemon  # noqa: PLC0415  (the scheduler is not needed elsewhere)
 
     _configure_logs(options, quiet=False)
     stop = threading.Event()
     with _stopped_by_signals(stop.set):
-        Daemon(options.config_file, provider_for, kubeconfig=options.kubeconfig, context=options.context).run(stop)
+        Daemon(
+            options.config_file,
+            provider_for,
+            kubeconfig=options.kubeconfig,
+            context=options.context,
+            health_address=parse_address(health_address),
+            metrics_address=parse_address(metrics_address),
+        ).run(stop)
     _leave_behind_what_hangs()
 
 

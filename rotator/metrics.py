@@ -36,7 +36,7 @@ from rotator.probe import Verdict
 from rotator.rotation.observing import OK
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
 from rotator.scopes import Scope
-from rotator.serving import Answer, zipped
+from rotator.serving import Answer, Page, zipped
 from rotator.tallies import Durations, Tally
 
 
@@ -218,6 +218,11 @@ class Metrics:
                 tally.add(result.change.pull_secret, result.error.reason if result.error else RotatorError.__name__)
 
     # What is shown ---------------------------------------------------------------------------------------------------
+
+    @property
+    def pages(self) -> Mapping[str, Page]:
+        """What a server serves."""
+        return {"/metrics": self.page}
 
     def page(self, headers: Mapping[str, str]) -> Answer:
         """`/metrics`, in the format that the client prefers of those that Prometheus has."""

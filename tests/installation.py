@@ -17,7 +17,7 @@ from rotator.sandbox.internet import Internet
 from tests.apiclient import Client
 from tests.controlplane.server import ControlPlane
 from tests.outside import CONFIG, Surroundings
-from tests.program import Program
+from tests.program import ANY_PORTS, Program
 from tests.waiting import eventually
 
 ACCOUNT = "rotator"
@@ -137,6 +137,7 @@ def installed_on(controlplane: ControlPlane, directory: Path, life: timedelta | 
             "HOME": str(directory),
             "KUBECONFIG": str(kubeconfig),
             "ROTATOR_CONFIG": str(directory / "config.yaml"),
+            **ANY_PORTS,
             **net.environment(),
             **made.identities(),
         }

@@ -17,6 +17,8 @@ from typing import Any
 from tests.waiting import PATIENCE
 
 COLUMNS = 80
+ANY_PORTS = {"ROTATOR_HEALTH_ADDRESS": "127.0.0.1:0", "ROTATOR_METRICS_ADDRESS": "127.0.0.1:0"}
+"""Many programs run side by side: each serves where there is room, and logs where."""
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

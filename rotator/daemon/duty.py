@@ -22,8 +22,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 from rotator import renewal
 from rotator.annotations import stamp
 from rotator.clock import Clock
+from rotator.cluster.watch import Reflector
 from rotator.contests import Contests
+from rotator.daemon.witnesses import Witnesses, nobody
 from rotator.errors import ClusterError, RotatorError
+from rotator.health import Health
 from rotator.hearing import Hearing
 from rotator.logs import where
 from rotator.model import Subject
@@ -48,6 +51,12 @@ is one request with its own preconditions, so whatever becomes of it, it is whol
 HEALERS = 4
 """Namespaces that are passed over at a time because something changed there."""
 
+BEAT, SILENCE = timedelta(seconds=2), timedelta(seconds=60)
+"""How often the scheduler shows that it and its threads make progress, and how long it may show nothing."""
+
+LONGEST_PASS = timedelta(minutes=10)
+"""What a pass over one namespace may take: a few requests with their tries of half a minute each."""
+
 SWEEP = "sweep"
 RETRY = "retry"
 LOOK = "look"
@@ -64,8 +73,14 @@ class Duty:
         *,
         leads: Callable[[], bool] = lambda: True,
         contests: Contests | None = None,
+        witnesses: Witnesses | None = None,
+        health: Health | None = None,
     ) -> None:
         self.contests = contests or Contests(time.monotonic)
+        self.has_swept = False
+        """Whether a pass over everything has ended: Pods have what could be had."""
+        self._witnesses = witnesses or nobody()
+        self._health = health or Health(time.monotonic)
         self._rotation = rotation
         self._clock = clock
         self._leads = leads
@@ -80,11 +95,14 @@ class Duty:
             spare=self.contests.is_paused,
             resync=self._resync,
         )
-        self._reflectors = [
+        self.reflectors: list[Reflector] = [
             rotation.cluster.reflector(scope, self._hearing, random.random) for scope in scopes(rotation.config)
         ]
-        self._healers = [threading.Thread(target=self._heal, name=f"heal-{n}", daemon=True) for n in range(HEALERS)]
-        passes = len(rotation.config.registries) + 3
+        self._healers = [
+            threading.Thread(target=self._heal, args=[f"heal-{n}"], name=f"heal-{n}", daemon=True)
+            for n in range(HEALERS)
+        ]
+        passes = len(rotation.config.registries) + 4
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(passes)},
@@ -102,6 +120,8 @@ class Duty:
             id=SWEEP,
             next_run_time=self._clock(),
         )
+        beat = self._health.loop("scheduler", SILENCE).beat
+        self._scheduler.add_job(beat, IntervalTrigger(seconds=BEAT.total_seconds(), timezone="UTC"))
         self._scheduler.start()
         for healer in self._healers:
             healer.start()
@@ -112,12 +132,27 @@ class Duty:
         self._rotation.retire()
         self._queue.close()
         self._scheduler.shutdown(wait=False)
-        for reflector in self._reflectors:
+        for reflector in self.reflectors:
             reflector.stop()
         if not self._under_way.wait(until - time.monotonic()):
             log.warning("pass.abandoned", message="a request did not end in time; what it asked for is done or not")
-        for reflector in self._reflectors:
+        for reflector in self.reflectors:
             reflector.join(timedelta(seconds=max(until - time.monotonic(), 0)))
+
+    @property
+    def depth(self) -> int:
+        """How many namespaces wait for a pass."""
+        return len(self._queue)
+
+    @property
+    def out_of_sync(self) -> str:
+        """Which watches do not follow the cluster now, and why; empty: all do."""
+        troubles = {
+            f"{each.scope.resource}: {each.health.reason or 'not yet'}"
+            for each in self.reflectors
+            if not each.health.synced
+        }
+        return ", ".join(sorted(troubles))
 
     def lead_changed(self) -> None:
         """This process began to lead, or ceased to: whoever begins looks at everything at once."""
@@ -130,10 +165,10 @@ class Duty:
 
     def _begin_to_hear(self) -> None:
         """Start the watches, and wait a moment until each has its position or a failure."""
-        for reflector in self._reflectors:
+        for reflector in self.reflectors:
             reflector.start()
         until = time.monotonic() + IN_POSITION.total_seconds()
-        while time.monotonic() < until and not all(r.health.synced or r.health.failures for r in self._reflectors):
+        while time.monotonic() < until and not all(r.health.synced or r.health.failures for r in self.reflectors):
             time.sleep(0.01)
 
     def _sweep(self, reason: str) -> None:
@@ -142,14 +177,19 @@ class Duty:
             return  # what began since has read it all; and whoever begins to lead looks at everything
         began = self._swept_at = time.monotonic()
         if report := self._pass(reason):
+            self.has_swept = True
             self._reschedule(report)
         if self._asked_at > began:  # and the alarm may have rung in vain, since of one name one runs at a time
             self._schedule(LOOK, self._clock())
 
-    def _heal(self) -> None:
+    def _heal(self, name: str) -> None:
         """Pass over one namespace after the other, as the queue gives them."""
+        loop = self._health.loop(name, LONGEST_PASS)
+        loop.rest()
         while (work := self._queue.take()) is not None:
+            loop.beat()
             self._queue.done(work.key, failed=not self._is_healed(work))
+            loop.rest()
 
     def _is_healed(self, work: Work) -> bool:
         if self._hearing.is_only_echo(work.key) or not self._leads():
@@ -159,6 +199,7 @@ class Duty:
         if report is None or report.retryable:
             return False
         self._reschedule(report)
+        self._witnesses.healed(time.monotonic() - work.since)
         self._note_repairs(report, rivals)
         return True
 
@@ -181,6 +222,7 @@ class Duty:
                     fields = log_fields(result.change)
                     said = {"managers": list(managers) or ["unknown"], "next_attempt_in_s": pause.total_seconds()}
                     log.warning("object.contested", **fields, **said)
+                    self._witnesses.contested(result.change, managers)
                     self._queue.add(subject.namespace, pause)
 
     def _resync(self) -> None:

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,17 @@ from rotator.config import Config, LeaderElection, Registry
 from rotator.contests import Contests
 from rotator.daemon.duty import Duty
 from rotator.daemon.following import Follower
+from rotator.daemon.witnesses import Witnesses
 from rotator.errors import ClusterError, ConfigError, RotatorError
+from rotator.eventing import Eventing
+from rotator.health import Health
 from rotator.leadership import Candidate
+from rotator.metrics import Metrics
 from rotator.providers import Provider
 from rotator.rotation import Minting, Rotation
 from rotator.rotation.passes import WORKERS
+from rotator.sending import Sender
+from rotator.serving import Address, Server
 
 log = structlog.get_logger("rotator.daemon")
 
@@ -32,12 +39,18 @@ TICK = timedelta(seconds=1)
 JUMP = timedelta(seconds=5)
 """A wall clock that ran so much more or less than the time that passed was set, or the machine slept."""
 
+SILENCE = timedelta(seconds=60)
+"""How long a loop may show no progress; each comes round in seconds, whatever the API server does."""
+
+PARTING_WORDS = timedelta(seconds=0.5)
+"""How long Events that wait are still sent."""
+
 GIVE_BACK = timedelta(seconds=1.5)
 """How long the Lease is tried to be given back; with what a duty's end takes, a stop stays under 5 s in any case."""
 
 
 class Daemon:
-    """What `rotator run` runs. Its parts are built by `run`, which raises ConfigError and ClusterUnusable."""
+    """What `rotator run` runs. Raises ConfigError and ClusterUnusable at first, and AddressUnusable from `run`."""
 
     def __init__(
         self,
@@ -46,47 +59,61 @@ class Daemon:
         *,
         kubeconfig: Path | None = None,
         context: str | None = None,
+        health_address: Address | None = None,
+        metrics_address: Address | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        self._provider_for = provider_for
         self._kubeconfig = kubeconfig
         self._context = context
         self._clock = clock
         self._follower = Follower(config_file, self._take, self._refuse)
+        self._config, self._digest = self._follower.load()
         self._taken: tuple[Config, str] | None = None
+        self._refusal = ""
+        self._cluster = Cluster.connect(kubeconfig, context, workers=WORKERS, may_write=self.leads)
+        self._lease = self._candidate(self._config.leader_election)
+        self._sender = Sender(self._cluster.record, clock, time.monotonic, may_send=self.leads)
+        self._metrics = Metrics(clock)
+        self._health = Health(time.monotonic)
+        self._witnesses = Witnesses(self._metrics, Eventing(self._sender.offer, clock))
+        self._minting = Minting(self._config, provider_for, clock, self._witnesses)
         self._contests = Contests(time.monotonic)
-        self._lease: Lease | None = None
+        self._duty = self._duty_by(self._config)
+        pages = (("health", health_address, self._health.pages), ("metrics", metrics_address, self._metrics.pages))
+        self._servers = [Server(name, address, served) for name, address, served in pages if address]
+        self._show()
 
     def run(self, stop: threading.Event) -> None:
         """Renew until `stop` is set; the last write then ends, and the Lease is given back."""
-        config, digest = self._follower.load()
-        self._cluster = Cluster.connect(self._kubeconfig, self._context, workers=WORKERS, may_write=self.leads)
-        self._minting = Minting(config, self._provider_for, self._clock)
-        self._lease = self._candidate(config.leader_election)
-        self._go_on_duty(config)
-        self._follower.start()
-        log.info(
-            "daemon.started",
-            sweep_s=config.renewal.sweep.total_seconds(),
-            registries=len(config.registries),
-            configuration=digest,
-        )
-        try:
-            self._attend(stop)
-        finally:
-            self._end()
+        with ExitStack() as serving:
+            for server in self._servers:
+                serving.enter_context(server)
+            try:
+                self._begin()
+                self._attend(stop)
+            finally:
+                self._end()
         log.info("daemon.stopped")
 
     def leads(self) -> bool:
         """Whether this process may write, now."""
         return self._lease is None or self._lease.holds()
 
-    # Duties -----------------------------------------------------------------------------------------------------------
+    def _begin(self) -> None:
+        self._sender.start()
+        self._go_on_duty()
+        self._follower.start()
+        sweep, registries = self._config.renewal.sweep.total_seconds(), len(self._config.registries)
+        log.info("daemon.started", sweep_s=sweep, registries=registries, configuration=self._digest)
 
     def _attend(self, stop: threading.Event) -> None:
         """Wait for `stop`, and notice meanwhile what no alarm can tell."""
         offset = self._offset()
+        attending, lease = self._health.loop("daemon", SILENCE), self._health.loop("lease", SILENCE)
         while not stop.wait(TICK.total_seconds()):
+            attending.beat()
+            if self._is_standing():
+                lease.beat()
             moved, offset = self._offset() - offset, self._offset()
             if abs(moved) > JUMP:
                 log.warning("clock.jumped", by_s=round(moved.total_seconds()))
@@ -99,21 +126,60 @@ class Daemon:
         """The wall clock less the monotonic one: steady, unless the wall clock is set or the machine slept."""
         return self._clock() - datetime.fromtimestamp(time.monotonic(), UTC)
 
-    def _go_on_duty(self, config: Config) -> None:
-        rotation = Rotation(config, self._cluster, self._minting, clock=self._clock, leads=self.leads)
-        self._config = config
-        self._duty = Duty(rotation, self._clock, leads=self.leads, contests=self._contests)
-        if self._lease and not self._lease.started:
-            self._lease.start()
-        self._duty.begin()
-
     def _end(self) -> None:
         """In this order: the last write, then the Lease, so that nobody else writes beside us."""
         self._follower.stop()
         self._duty.end()
+        self._sender.stop(PARTING_WORDS)
         if self._lease:
             self._lease.stop(GIVE_BACK)
         self._cluster.close()
+
+    # Duties -----------------------------------------------------------------------------------------------------------
+
+    def _duty_by(self, config: Config) -> Duty:
+        rotation = Rotation(
+            config, self._cluster, self._minting, clock=self._clock, leads=self.leads, observer=self._witnesses
+        )
+        return Duty(
+            rotation,
+            self._clock,
+            leads=self.leads,
+            contests=self._contests,
+            witnesses=self._witnesses,
+            health=self._health,
+        )
+
+    def _go_on_duty(self) -> None:
+        if self._lease and not self._lease.started:
+            self._lease.start()
+        self._duty.begin()
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Let Prometheus and the kubelet look at what is there."""
+        self._metrics.configured(self._config, self._digest)
+        self._metrics.follow(
+            queue_depth=lambda: self._duty.depth,
+            leads=self.leads,
+            watches=lambda: self._duty.reflectors,
+            events_dropped=lambda: self._sender.dropped,
+        )
+        self._health.require("configuration", lambda: self._refusal)
+        self._health.require("watches", lambda: self._duty.out_of_sync)
+        self._health.require("first-pass", self._first_pass)
+
+    def _first_pass(self) -> str:
+        """Whoever leads has looked at everything once; whoever knows of another leader stands by."""
+        if self.leads():
+            return "" if self._duty.has_swept else "not yet"
+        return "" if self._lease and self._lease.holder else "nobody leads yet"
+
+    def _is_standing(self) -> bool:
+        """Whether the loop of the Lease goes round, where there is one."""
+        turn = self._lease.last_turn if self._lease else time.monotonic()
+        return turn is not None and time.monotonic() - turn < SILENCE.total_seconds()
 
     # The configuration ------------------------------------------------------------------------------------------------
 
@@ -122,7 +188,9 @@ class Daemon:
         self._taken = config, digest
 
     def _refuse(self, error: RotatorError) -> None:
+        self._metrics.refused_configuration()
         problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+        self._refusal = f"the file is refused ({len(problems)} problems), the one before stays in force"
         log.error("configuration.refused", problems=list(problems), message="the one before stays in force")
 
     def _reload(self, config: Config, digest: str) -> None:
@@ -139,7 +207,10 @@ class Daemon:
             if lease is not self._lease:
                 self._replace_lease(lease)
             self._minting.serve(config)
-            self._go_on_duty(config)
+            self._config, self._duty = config, self._duty_by(config)
+            self._go_on_duty()
+        self._refusal = ""
+        self._metrics.configured(config, digest)
         log.info("configuration.reloaded", configuration=digest, registries=len(config.registries))
 
     # The lead ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from rotator.sandbox.apiserver import ApiServer
 from rotator.sandbox.internet import Internet
 from tests.outside import CONFIG, Outside
-from tests.program import Program
+from tests.program import ANY_PORTS, Program
 
 TEAMS = ("team-a", "team-b", "team-c")
 
@@ -32,6 +32,7 @@ def shell_on(directory: Path, life: timedelta | None = None) -> Iterator[Shell]:
             "HOME": str(directory),
             "KUBECONFIG": str(api.kubeconfig(directory / "kubeconfig")),
             "ROTATOR_CONFIG": str(directory / "config.yaml"),
+            **ANY_PORTS,
             **net.environment(),
             **made.identities(),
         }

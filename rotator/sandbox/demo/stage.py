@@ -148,6 +148,8 @@ class Stage:
         identities.mkdir(exist_ok=True)
         return {
             **without_ambient(os.environ),
+            "ROTATOR_HEALTH_ADDRESS": "off",
+            "ROTATOR_METRICS_ADDRESS": "off",
             **self.net.environment(),
             **self.net.aws.irsa_environment(identities),
             **self.net.azure.workload_identity_environment(identities),
