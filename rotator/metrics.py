@@ -199,6 +199,11 @@ class Metrics:
                 self._swept_at, self._objects = self._clock(), objects
                 self._statuses = {status.name: status for status in report.registries}
 
+    def stood_down(self) -> None:
+        """Another process leads: how things stand is for that one to say, and our last word would only get old."""
+        with self._lock:
+            self._statuses, self._objects = {}, Places()
+
     def healed(self, seconds: float) -> None:
         """What changed in the cluster was put right, so long after it was heard of."""
         with self._lock:

@@ -131,7 +131,9 @@ def installed_on(controlplane: ControlPlane, directory: Path, life: timedelta | 
     with Internet(life=life) as net:
         made = Installation(net, directory, controlplane, f"t{secrets.token_hex(4)}")
         made.add_namespace(made.full(ACCOUNT), ACCOUNT)
-        kubeconfig = controlplane.kubeconfig(directory / "kubeconfig", token_file=made.log_in())
+        kubeconfig = controlplane.kubeconfig(
+            directory / "kubeconfig", token_file=made.log_in(), namespace=made.full(ACCOUNT)
+        )
         made.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),

@@ -131,7 +131,8 @@ class Duty:
         until = time.monotonic() + within.total_seconds()
         self._rotation.retire()
         self._queue.close()
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         for reflector in self.reflectors:
             reflector.stop()
         if not self._under_way.wait(until - time.monotonic()):

@@ -75,7 +75,7 @@ class Daemon:
         self._sender = Sender(self._cluster.record, clock, time.monotonic, may_send=self.leads)
         self._metrics = Metrics(clock)
         self._health = Health(time.monotonic)
-        self._witnesses = Witnesses(self._metrics, Eventing(self._sender.offer, clock))
+        self._witnesses = Witnesses(self._metrics, Eventing(self._sender.offer, clock), self.leads)
         self._minting = Minting(self._config, provider_for, clock, self._witnesses)
         self._contests = Contests(time.monotonic)
         self._duty = self._duty_by(self._config)
@@ -225,8 +225,12 @@ class Daemon:
             Candidate(namespace, election.name, new_identity(), election.timing),
             clock=self._clock,
             draw=random.random,
-            on_change=lambda _leads: self._duty.lead_changed(),
+            on_change=self._lead_changed,
         )
+
+    def _lead_changed(self, _leads: bool) -> None:
+        self._witnesses.lead_changed()
+        self._duty.lead_changed()
 
     def _replace_lease(self, lease: Lease | None) -> None:
         before, self._lease = self._lease, lease

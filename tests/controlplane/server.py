@@ -111,14 +111,16 @@ class ControlPlane:
         """A bare client with this bearer token, or without one. Close it."""
         return Client(self.url, token, self.ca_file)
 
-    def kubeconfig(self, path: Path, token: str | None = None, *, token_file: Path | None = None) -> Path:
+    def kubeconfig(
+        self, path: Path, token: str | None = None, *, token_file: Path | None = None, namespace: str = "default"
+    ) -> Path:
         """Write a kubeconfig with this token, or one that names a token file; without either, the administrator's."""
         user = {"tokenFile": str(token_file)} if token_file else {"token": token or self._admin}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "it",
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it", "namespace": namespace}}],
             "clusters": [{"name": "it", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}],
             "users": [{"name": "it", "user": user}],
         }
