@@ -12,7 +12,7 @@ demo: $(VENV)/ready  ## watch a minute of rotation on the embedded sandbox
 
 test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.controlplane --where-possible
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver and the rest for the tests, once (needs Go)
 	@$(BIN)/python -m tests.controlplane

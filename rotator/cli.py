@@ -181,6 +181,7 @@ def _address(name: str, default: str, what: str) -> Callable[[Callable[..., None
     """An option that says where something is served."""
     return click.option(
         f"--{name}-address",
+        metavar="ADDRESS",
         default=default,
         envvar=f"ROTATOR_{name.upper()}_ADDRESS",
         show_default=True,
