@@ -62,6 +62,7 @@ STATES: Mapping[Kind, tuple[State, ...]] = {
         State.WRONG_TYPE,
         State.IMMUTABLE,
         State.MALFORMED,
+        State.ORPHAN,
     ),
     Kind.SERVICE_ACCOUNT: (State.REFERENCED, State.REFERENCE_MISSING, State.SERVICE_ACCOUNT_MISSING),
     Kind.NAMESPACE: (State.NAMESPACE_MISSING, State.TERMINATING),
@@ -299,13 +300,20 @@ class Metrics:
     def _of_objects(self) -> Metric:
         labels = ("kind", "pull_secret", "state")
         family = GaugeMetricFamily("rotator_objects", "Objects by the state that the last sweep left.", labels=labels)
-        for pull_secret in self._config.pull_secrets if self._config else ():
-            for kind, states in STATES.items():
-                for state in states:
-                    family.add_metric((kind, pull_secret.name, state), self._objects[kind, pull_secret.name, state])
-        for kind in Kind:
-            family.add_metric((kind, "", State.UNREADABLE), self._objects[kind, "", State.UNREADABLE])
+        for place in self._places():
+            family.add_metric(place, self._objects[place])
         return family
+
+    def _places(self) -> Iterator[tuple[str, str, str]]:
+        """Kind, pull secret and state of every series, each once."""
+        served = [pull_secret.name for pull_secret in self._config.pull_secrets] if self._config else []
+        former = [former.name for former in self._config.prune.former] if self._config else []
+        for name in served:
+            yield from ((kind, name, state) for kind, states in STATES.items() for state in states)
+        for name in dict.fromkeys(former):
+            if name not in served:
+                yield Kind.SECRET, name, State.ORPHAN
+        yield from ((kind, "", State.UNREADABLE) for kind in Kind)
 
     def _of_configuration(self) -> Iterator[Metric]:
         info = GaugeMetricFamily("rotator_configuration_info", "The configuration that counts.", labels=("digest",))
@@ -361,7 +369,7 @@ def _placed(report: Report) -> Places:
     return Counter(
         (str(result.change.subject.kind), result.change.pull_secret, str(_state_after(result, lacking)))
         for result in report.results
-        if result.outcome is not Outcome.GONE
+        if result.outcome not in {Outcome.GONE, Outcome.REMOVED}
     )
 
 

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.cluster.watch import Health
-from rotator.config import Config
+from rotator.config import Config, Former, Namespaces, Prune
 from rotator.errors import Forbidden, MintError, MintThrottled, RotatorError
 from rotator.metrics import MINT_RESULTS, RESOURCES, STATES, Metrics
 from rotator.model import Action, Change, Kind, State, Subject
@@ -504,3 +504,14 @@ def test_the_alarms_ask_for_what_exists(metrics: Metrics) -> None:
     states = {state for found in re.findall(r'state=~"(.*?)"', expressions) for state in found.split("\\|")}
     assert states <= set(State)
     assert len(states) > 5
+
+
+def test_orphans_of_a_former_pull_secret_are_shown(metrics: Metrics) -> None:
+    """It has no other series, for nothing of it is served; and nothing is shown twice where a name still is served."""
+    former = tuple(Former(name=name, namespaces=Namespaces(names=("old",))) for name in ("old-pull", WORKERS))
+    metrics.configured(config().model_copy(update={"prune": Prune(former=former)}), "other")
+    metrics.passed(report(result(Kind.SECRET, State.ORPHAN, name="old-pull")), 0.1)
+    assert scrape(metrics).value("rotator_objects", kind="Secret", pull_secret="old-pull", state="Orphan") == 1
+    shown = [tuple(s.labels.values()) for f in families(metrics) for s in f.samples if s.name == "rotator_objects"]
+    assert len(set(shown)) == len(shown)
+    assert [labels for labels in shown if "old-pull" in labels] == [("Secret", "old-pull", "Orphan")]
