@@ -8,7 +8,7 @@ what the last sweep reported or from what the daemon shows; only what is counted
 import platform
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -69,6 +69,10 @@ STATES: Mapping[Kind, tuple[State, ...]] = {
 }
 """By kind, the states that an object of it can be in; beside these, any may be Unreadable."""
 
+NOBODY_KNOWN = "unknown"
+MOST_RIVALS = 20
+"""Field managers that have a series of their own: a tenant may invent names, and the rest are `other`."""
+
 RESOURCES = ("namespaces", "secrets", "serviceaccounts")
 WATCH_STATES = ("synced", "failing", "starting")
 SCOPES = {True: "all", False: "namespace"}
@@ -113,6 +117,7 @@ class Metrics:
         self._swept_at: datetime | None = None
         self._statuses: dict[str, RegistryStatus] = {}
         self._objects = Places()
+        self._rivals = {NOBODY_KNOWN}
         self._make_tallies()
         self.follow()
 
@@ -124,7 +129,11 @@ class Metrics:
             "rotator_reference_writes_total", "References attached to ServiceAccounts.", "pull_secret", "result"
         )
         self._contested = Tally(
-            "rotator_contested_objects_total", "Repairs put off: somebody changes it back.", "pull_secret", "kind"
+            "rotator_contested_objects_total",
+            "Repairs put off: somebody changes it back.",
+            "pull_secret",
+            "kind",
+            "manager",
         )
         self._reloads = Tally("rotator_configuration_reloads_total", "Reloads of the configuration.", "result")
         self._minting = Durations("rotator_mint_duration_seconds", "Time that a cloud took.", CALL, "registry")
@@ -168,7 +177,9 @@ class Metrics:
             self._probing.settle(_each(registries))
             self._secrets.settle(_each(pull_secrets, ("written", "gone", *WRITE_FAILURES)))
             self._references.settle(_each(pull_secrets, ("attached", "gone", *WRITE_FAILURES)))
-            self._contested.settle(_each(pull_secrets, (Kind.SECRET, Kind.SERVICE_ACCOUNT)))
+            self._contested.settle(
+                (name, kind, NOBODY_KNOWN) for name, kind in _each(pull_secrets, (Kind.SECRET, Kind.SERVICE_ACCOUNT))
+            )
 
     def refused_configuration(self) -> None:
         """A new configuration cannot be used, and the old one stays."""
@@ -210,10 +221,15 @@ class Metrics:
         with self._lock:
             self._healing.note(seconds)
 
-    def contested(self, change: Change) -> None:
-        """Somebody changes this object back again and again, and its next repair is put off."""
+    def contested(self, change: Change, managers: Sequence[str]) -> None:
+        """These field managers change this object back again and again, and its next repair is put off."""
         with self._lock:
-            self._contested.add(change.pull_secret, change.subject.kind)
+            manager = managers[0] if managers else NOBODY_KNOWN
+            if manager in self._rivals or len(self._rivals) < MOST_RIVALS:
+                self._rivals.add(manager)
+            else:
+                manager = "other"
+            self._contested.add(change.pull_secret, change.subject.kind, manager)
 
     def _count_write(self, result: Result) -> None:
         tally = self._secrets if result.change.subject.kind is Kind.SECRET else self._references

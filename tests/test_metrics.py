@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rotator.cluster.watch import Health
 from rotator.config import Config, Former, Namespaces, Prune
 from rotator.errors import Forbidden, MintError, MintThrottled, RotatorError
-from rotator.metrics import MINT_RESULTS, RESOURCES, STATES, Metrics
+from rotator.metrics import MINT_RESULTS, MOST_RIVALS, RESOURCES, STATES, Metrics
 from rotator.model import Action, Change, Kind, State, Subject
 from rotator.probe import Verdict
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
@@ -99,7 +99,8 @@ def test_every_series_is_there_before_anything_happened(metrics: Metrics) -> Non
         assert found.value("rotator_secret_writes_total", pull_secret=WORKERS, result=each) == 0
     for each in ("attached", "gone", "Forbidden", "Conflict", "ServerFailed"):
         assert found.value("rotator_reference_writes_total", pull_secret=WORKERS, result=each) == 0
-    assert found.value("rotator_contested_objects_total", pull_secret=WORKERS, kind="Secret") == 0
+    of_nobody = {"pull_secret": WORKERS, "kind": "Secret", "manager": "unknown"}
+    assert found.value("rotator_contested_objects_total", **of_nobody) == 0
     assert found.value("rotator_heal_duration_seconds_count") == 0
     assert found.value("rotator_events_dropped_total") == 0
     assert found.value("rotator_configuration_reloads_total", result="refused") == 0
@@ -159,12 +160,12 @@ def test_writes_are_counted_by_what_became_of_them(metrics: Metrics) -> None:
 def test_repairs_and_contests_are_counted(metrics: Metrics) -> None:
     """How long each repair took, and which pull secret's objects somebody fights over."""
     metrics.healed(0.04)
-    metrics.contested(result(Kind.SERVICE_ACCOUNT, State.REFERENCE_MISSING).change)
+    metrics.contested(result(Kind.SERVICE_ACCOUNT, State.REFERENCE_MISSING).change, ["argocd-controller", "kubectl"])
     found = scrape(metrics)
     assert found.value("rotator_heal_duration_seconds_sum") == pytest.approx(0.04)
     assert found.value("rotator_heal_duration_seconds_bucket", le="0.05") == 1
-    contested = {(WORKERS, "ServiceAccount"): 1}
-    assert found.some("rotator_contested_objects_total", "pull_secret", "kind") == contested
+    contested = {(WORKERS, "ServiceAccount", "argocd-controller"): 1}
+    assert found.some("rotator_contested_objects_total", "pull_secret", "kind", "manager") == contested
 
 
 # How things stand -----------------------------------------------------------------------------------------------------
@@ -299,7 +300,7 @@ def test_series_of_what_left_the_configuration_disappear_at_once(
         lambda: metrics.minted("images", "ok", 1),
         lambda: metrics.probed("images", Verdict.OPEN, 1),
         lambda: metrics.passed(old, 1),
-        lambda: metrics.contested(old.results[0].change),
+        lambda: metrics.contested(old.results[0].change, ["kubectl"]),
     ]
     for event in late:
         event()
@@ -515,3 +516,20 @@ def test_orphans_of_a_former_pull_secret_are_shown(metrics: Metrics) -> None:
     shown = [tuple(s.labels.values()) for f in families(metrics) for s in f.samples if s.name == "rotator_objects"]
     assert len(set(shown)) == len(shown)
     assert [labels for labels in shown if "old-pull" in labels] == [("Secret", "old-pull", "Orphan")]
+
+
+def test_field_managers_that_a_tenant_invents_make_no_series_without_end(metrics: Metrics) -> None:
+    """The first twenty have their own, the others share one; who has one keeps it."""
+    change = result(Kind.SECRET, State.DRIFTED).change
+    for number in range(1000):
+        metrics.contested(change, [f"tenant-{number}"])
+    metrics.contested(change, ["tenant-0"])
+    metrics.contested(change, [])
+    found = {
+        sample.labels["manager"]: sample.value
+        for family in families(metrics)
+        for sample in family.samples
+        if sample.name == "rotator_contested_objects_total" and sample.labels["kind"] == "Secret"
+    }
+    assert len(found) == 1 + MOST_RIVALS
+    assert (found["tenant-0"], found["unknown"], found["other"]) == (2, 1, 1001 - MOST_RIVALS)

@@ -36,6 +36,10 @@ PASSING = frozenset({None, 429, 500, 502, 503, 504})
 
 SHORTEST = 0.001  # seconds; urllib3 refuses a time limit of nothing
 SPARE_CONNECTIONS = 4  # beside the workers': watches, lease, status
+COSTLY = 0.5  # seconds that reading the configuration takes where it runs a program; a file takes some milliseconds
+LOG_IN_PAUSE = 10
+"""Times as long as it took is the pause after a costly reading: watches and the Lease ask each second, and where every
+credential is refused, the kubeconfig's program must not run for each of them."""
 CREDENTIAL_KEPT = 1.0
 """Seconds before the kubernetes package is asked again; it reads a token file again each minute, and a plugin's token
 shortly before its expiry. Asking costs 40 µs, and 100 more for the thread that bounds it (measured, 2 cores)."""
@@ -63,6 +67,7 @@ class Transport:
         self._may_write = may_write
         self._closed = Event()
         self._lock = Lock()
+        self._log_in_again_at = 0.0
         self._session = self._begin()
 
     def send(self, request: Request) -> bytes:
@@ -87,7 +92,7 @@ class Transport:
         try:
             return call(session)
         except ClusterUnusable as error:
-            if error.status != HTTPStatus.UNAUTHORIZED:
+            if error.status != HTTPStatus.UNAUTHORIZED or self._is_too_soon(session):
                 raise
         return call(self._replaced(session))
 
@@ -123,11 +128,17 @@ class Transport:
             raise ClusterUnusable(msg, hint="run the command in its `exec` section by hand") from error
         return _Session(configuration, self._workers + SPARE_CONNECTIONS, self._timeout)
 
+    def _is_too_soon(self, refused: "_Session") -> bool:
+        return self._session is refused and monotonic() < self._log_in_again_at
+
     def _replaced(self, refused: "_Session") -> "_Session":
         """A new session in place of the refused one; of many threads that were refused together, one makes it."""
         with _held(self._lock, self._deadline):
             if self._session is refused:
+                began = monotonic()
                 self._session = self._begin()
+                took = monotonic() - began
+                self._log_in_again_at = monotonic() + (took * LOG_IN_PAUSE if took > COSTLY else 0.0)
                 refused.close()
             return self._session
 

@@ -23,6 +23,7 @@ from rotator import renewal
 from rotator.annotations import stamp
 from rotator.clock import Clock
 from rotator.cluster.watch import Reflector
+from rotator.config import Config
 from rotator.contests import Contests
 from rotator.daemon.witnesses import Witnesses, nobody
 from rotator.errors import ClusterError, RotatorError
@@ -33,7 +34,7 @@ from rotator.model import Subject
 from rotator.rotation import Outcome, Report, Rotation
 from rotator.rotation.report import log_fields
 from rotator.rotation.wakes import wakes
-from rotator.scopes import scopes
+from rotator.scopes import Scope, scopes
 from rotator.workqueue import Work, Workqueue
 
 log = structlog.get_logger("rotator.duty")
@@ -56,6 +57,9 @@ BEAT, SILENCE = timedelta(seconds=2), timedelta(seconds=60)
 
 LONGEST_PASS = timedelta(minutes=10)
 """What a pass over one namespace may take: a few requests with their tries of half a minute each."""
+
+MOST_WATCHES = 200
+"""Each is a connection and a thread (0.12 MB): where so many namespaces are named, a pattern is one watch for all."""
 
 SWEEP = "sweep"
 RETRY = "retry"
@@ -96,7 +100,7 @@ class Duty:
             resync=self._resync,
         )
         self.reflectors: list[Reflector] = [
-            rotation.cluster.reflector(scope, self._hearing, random.random) for scope in scopes(rotation.config)
+            rotation.cluster.reflector(scope, self._hearing, random.random) for scope in _watched(rotation.config)
         ]
         self._healers = [
             threading.Thread(target=self._heal, args=[f"heal-{n}"], name=f"heal-{n}", daemon=True)
@@ -293,6 +297,15 @@ class Duty:
             trigger = DateTrigger(at, timezone="UTC")
             self._scheduler.add_job(self._sweep, trigger, args=[job], id=job, replace_existing=True)
             log.debug("alarm.set", job=job, at=stamp(at))
+
+
+def _watched(config: Config) -> Sequence[Scope]:
+    """The collections that are watched; of very many, the rest is left to the sweeps."""
+    wanted = scopes(config)
+    if len(wanted) > MOST_WATCHES:
+        message = f"only {MOST_WATCHES} of {len(wanted)} collections are watched, the others are seen by each sweep"
+        log.warning("watches.limited", message=message, hint="choose the namespaces by a pattern: that is one watch")
+    return wanted[:MOST_WATCHES]
 
 
 class UnderWay:

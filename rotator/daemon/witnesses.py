@@ -42,7 +42,7 @@ class Witnesses:
 
     def contested(self, change: Change, managers: Sequence[str]) -> None:
         """Somebody changes this object back again and again: these field managers, as far as they are known."""
-        self._metrics.contested(change)
+        self._metrics.contested(change, managers)
         self._eventing.contested(change, managers)
 
 

@@ -15,7 +15,7 @@ from kubernetes.client.configuration import Configuration
 from rotator import __version__
 from rotator.cluster.client import Cluster
 from rotator.cluster.login import log_in
-from rotator.cluster.transport import header_value, pause_before_retry
+from rotator.cluster.transport import COSTLY, header_value, pause_before_retry
 from rotator.errors import ClusterError, ClusterUnusable, Forbidden, ServerFailed, Throttled
 from rotator.model import ServiceAccountRecord
 from rotator.sandbox.authority import Authority
@@ -232,6 +232,24 @@ def test_a_replaced_credential_is_read_again(kubeconfig: WriteKubeconfig, connec
             list(cluster.namespaces())
         token.write_text("new\n")
         assert list(cluster.namespaces()) == []
+
+
+def test_a_costly_log_in_is_not_repeated_for_each_refusal(kubeconfig: WriteKubeconfig) -> None:
+    """Every credential is refused, and getting one takes a while: of ten calls that follow at once none runs it again."""
+    logins = list[int]()
+
+    def slow() -> Configuration:
+        logins.append(1)
+        threading.Event().wait(COSTLY + 0.1)
+        return log_in(path, None)
+
+    with Server(lambda _: Response(401)) as server:
+        path = kubeconfig(server.url, user={"token": "old"})
+        with closing(Cluster(slow)) as cluster:
+            for _ in range(10):
+                with pytest.raises(ClusterUnusable, match="does not know who we are"):
+                    cluster.namespace("a")
+    assert len(logins) == 2
 
 
 def test_sixteen_threads_share_one_client(kubeconfig: WriteKubeconfig) -> None:

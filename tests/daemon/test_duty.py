@@ -9,7 +9,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from rotator.clock import utc_now
-from rotator.daemon.duty import Duty
+from rotator.daemon.duty import MOST_WATCHES, Duty
 from rotator.model import DATA_KEY as KEY
 from rotator.rotation import Rotation
 from rotator.rotation.passes import WORKERS
@@ -248,3 +248,17 @@ def contested(events: list[MutableMapping[str, Any]]) -> list[MutableMapping[str
 def pauses(events: list[MutableMapping[str, Any]]) -> list[float]:
     """How long each contested object was left alone."""
     return [event["next_attempt_in_s"] for event in events if event["event"] == "object.contested"]
+
+
+def test_of_very_many_named_namespaces_some_are_left_to_the_sweeps(world: World) -> None:
+    """Watches are bounded, and it says so; every namespace is served all the same, those unwatched by each sweep."""
+    names = [f"team-{number}" for number in range(MOST_WATCHES)]
+    text = ECR_ONLY.replace('names: ["team-*"]', f"names: [{', '.join(names)}]")
+    world.configure(text + "renewal: {sweep: 2s}\n")
+    world.add_namespaces(names[0], names[-1])
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
+        assert len(duty.reflectors) == MOST_WATCHES
+        assert wait_until(lambda: world.api.store.get("secrets", names[-1], SECRET) is not None, 30)
+        world.api.store.delete("secrets", names[-1], SECRET)
+        assert wait_until(lambda: world.api.store.get("secrets", names[-1], SECRET) is not None, 30)
+    assert [event["event"] for event in events].count("watches.limited") == 1
