@@ -235,7 +235,7 @@ def test_a_replaced_credential_is_read_again(kubeconfig: WriteKubeconfig, connec
 
 
 def test_a_costly_log_in_is_not_repeated_for_each_refusal(kubeconfig: WriteKubeconfig) -> None:
-    """Every credential is refused, and getting one takes a while: of ten calls that follow at once none runs it again."""
+    """Every credential is refused, and getting one takes a while: of ten calls after that none runs it again."""
     logins = list[int]()
 
     def slow() -> Configuration:
