@@ -15,7 +15,7 @@ from rotator.sandbox.demo.stage import LIFE, REGISTRIES
 from rotator.sandbox.demo.workers import Tally, Verdict
 
 MARKS = {Verdict.PULLED: ("●", "green"), Verdict.EXCUSED: ("○", "yellow"), Verdict.FAILED: ("✗", "bold red")}
-LEGEND = Text("● pulled   ○ could not yet: namespace new, or Secret edited by hand   ✗ failed", style="dim")
+LEGEND = Text("● pulled   ○ could not yet: namespace new, or changed by hand   ✗ failed", style="dim")
 STORY = 7
 BAR = 16
 
