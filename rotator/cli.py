@@ -23,7 +23,7 @@ from typing import Concatenate, ParamSpec, TextIO
 import click
 from rich.console import Console
 
-from rotator import __version__, logs, rbac, screens
+from rotator import __version__, explain, logs, rbac, screens
 from rotator import config as configuration
 from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
@@ -106,14 +106,16 @@ _config = click.option(
     show_envvar=True,
     help="The configuration file.",
 )
+_kubeconfig = click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, readable=False),
+    help="Default: KUBECONFIG, inside a cluster the Pod's ServiceAccount, else ~/.kube/config.",
+)
+_context = click.option("--context", help="The kubeconfig's context.  [default: its current one]")
 _OPTIONS = (
     _config,
-    click.option(
-        "--kubeconfig",
-        type=click.Path(path_type=Path, readable=False),
-        help="Default: KUBECONFIG, inside a cluster the Pod's ServiceAccount, else ~/.kube/config.",
-    ),
-    click.option("--context", help="The kubeconfig's context.  [default: its current one]"),
+    _kubeconfig,
+    _context,
     click.option(
         "--log-level",
         type=click.Choice(logs.LEVELS),
@@ -226,6 +228,44 @@ def run(options: Options, health_address: str, metrics_address: str) -> None:
             metrics_address=parse_address(metrics_address),
         ).run(stop)
     _leave_behind_what_hangs()
+
+
+@cli.command("explain", epilog="\b\nExit codes:\n  0  it pulls\n  1  it does not, or nobody can tell")
+@click.argument("image")
+@click.option("--namespace", "-n", type=_Name(dots=False), required=True, help="Where the Pod is, or would be.")
+@click.option("--service-account", "-s", type=_Name(), help="Of a Pod that would be created now.")
+@click.option("--pod", "-p", type=_Name(), help="A Pod that is there, with the pull secrets that it got.")
+@click.option("--output", "-o", type=click.Choice(("table", "json")), default="table", show_default=True)
+@_kubeconfig
+@_context
+def explain_image(
+    image: str,
+    namespace: str,
+    service_account: str | None,
+    pod: str | None,
+    output: str,
+    kubeconfig: Path | None,
+    context: str | None,
+) -> None:
+    """Tell what a kubelet would do for IMAGE now, credential by credential, and whether it pulls."""
+    if (service_account is None) == (pod is None):
+        msg = "name a Pod with --pod, or a ServiceAccount with --service-account"
+        raise click.UsageError(msg)
+    logs.configure("critical", "console")
+    cluster = Cluster.connect(kubeconfig, context)
+    try:
+        if service_account:
+            explanation = explain.of_service_account(cluster, image, namespace, service_account)
+        else:
+            explanation = explain.of_pod(cluster, image, namespace, pod or "")
+    finally:
+        cluster.close()
+    with _output_named():
+        if output == "json":
+            click.echo(json.dumps(explanation.record(), indent=2))
+        else:
+            Console().print(screens.explanation_screen(explanation, utc_now()))
+    sys.exit(explanation.exit_code)
 
 
 @cli.command()

@@ -15,7 +15,7 @@ _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 # The grammar knows other algorithms, but go-digest then refuses each that is not one of these, in lower case.
 _DIGEST = r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}"
-_REFERENCE = re.compile(rf"(?P<domain>{_DOMAIN}/)?(?P<path>{_PATH})(?::{_TAG})?(?:@(?:{_DIGEST}))?")
+_REFERENCE = re.compile(rf"(?P<domain>{_DOMAIN}/)?(?P<path>{_PATH})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?")
 _IDENTIFIER = re.compile("[a-f0-9]{64}")
 _LONGEST_PATH = 255
 
@@ -25,6 +25,17 @@ def repository(image: str) -> str:
 
     Raises UnparsableImage.
     """
+    found = _parsed(image)
+    return f"{found['domain'] or ''}{found['path']}"
+
+
+def reference(image: str) -> str:
+    """What is asked for in the repository: the digest, else the tag, else latest. Raises UnparsableImage."""
+    found = _parsed(image)
+    return found["digest"] or found["tag"] or "latest"
+
+
+def _parsed(image: str) -> re.Match[str]:
     if _IDENTIFIER.fullmatch(image):
         msg = f"image {image!r}: 64 hexadecimal digits are an identifier, not a name"
         raise UnparsableImage(msg)
@@ -35,7 +46,7 @@ def repository(image: str) -> str:
     if len(found["path"]) > _LONGEST_PATH:
         msg = f"image {image!r}: its path is longer than {_LONGEST_PATH} characters"
         raise UnparsableImage(msg)
-    return f"{found['domain'] or ''}{found['path']}"
+    return found
 
 
 def _normalised(image: str) -> str:

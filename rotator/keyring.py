@@ -12,10 +12,8 @@ from rotator import dockerconfig, golang
 from rotator.dockerconfig import Entry
 from rotator.errors import DockerConfigError, UnparsableSecret
 from rotator.imagename import repository
-from rotator.model import DATA_KEY, SECRET_TYPE, SecretText
+from rotator.model import DATA_KEY, LEGACY_DATA_KEY, LEGACY_TYPE, SECRET_TYPE, SecretText
 
-LEGACY_TYPE = "kubernetes.io/dockercfg"
-LEGACY_DATA_KEY = ".dockercfg"
 DEFAULT_REGISTRY = "index.docker.io"
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MASK = "***"
 SECRET_TYPE = "kubernetes.io/dockerconfigjson"  # noqa: S105  (the name of a Secret type, no secret)
 DATA_KEY = ".dockerconfigjson"
+LEGACY_TYPE = "kubernetes.io/dockercfg"
+LEGACY_DATA_KEY = ".dockercfg"
 FIELD_MANAGER = "rotator"
 
 

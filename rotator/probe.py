@@ -22,16 +22,28 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from time import monotonic
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
 from rotator import challenge, config, web
 from rotator.challenge import Challenge
-from rotator.model import Credential, SecretText
+from rotator.model import SecretText
 
 Basic = tuple[str, SecretText]
+
+
+class Login(Protocol):
+    """Username and password: a new credential, or what stands in a Secret."""
+
+    @property
+    def username(self) -> str:
+        """As it is sent."""
+
+    @property
+    def password(self) -> SecretText:
+        """As it is sent."""
 
 
 class Verdict(StrEnum):
@@ -54,7 +66,7 @@ class Finding:
 
 
 def probe(
-    credential: Credential, host: str, settings: config.Probe, allow_hosts: Collection[str], timeout: timedelta
+    credential: Login, host: str, settings: config.Probe, allow_hosts: Collection[str], timeout: timedelta
 ) -> Finding:
     """Show the credential to `host` (host or host:port) and say what comes of it, within `timeout` for all requests.
 
@@ -66,6 +78,15 @@ def probe(
         return _probe(credential, question, frozenset(map(_place, (host, *allow_hosts))))
     except web.WebError as error:
         return question.found(Verdict.UNKNOWN, f"could not be shown the credential: {error}")
+
+
+def probe_as_anybody(host: str, settings: config.Probe, timeout: timedelta) -> Finding:
+    """Ask `host` as a client without a credential does, token endpoint included: OPEN, REFUSED or UNKNOWN."""
+    question = _Question(host, settings, monotonic() + timeout.total_seconds())
+    try:
+        return _probe(None, question, frozenset())
+    except web.WebError as error:
+        return question.found(Verdict.UNKNOWN, f"could not be asked: {error}")
 
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
@@ -137,7 +158,7 @@ class _Question:
         return Finding(self.host, verdict, f"{self.host} {message}", status)
 
 
-def _probe(credential: Credential, question: _Question, trusted: Collection[str]) -> Finding:
+def _probe(credential: Login | None, question: _Question, trusted: Collection[str]) -> Finding:
     answer = question.base()
     if answer.status == HTTPStatus.OK and question.settings.repository:
         answer = question.ask()  # a registry with an open /v2/ may guard its repositories nevertheless
@@ -151,28 +172,35 @@ def _probe(credential: Credential, question: _Question, trusted: Collection[str]
 
 
 def _answered(
-    credential: Credential, question: _Question, trusted: Collection[str], challenges: Iterable[Challenge]
+    credential: Login | None, question: _Question, trusted: Collection[str], challenges: Iterable[Challenge]
 ) -> Finding:
     """Answer the challenge that clients prefer: Bearer before Basic, as containerd does (docker/auth/parse.go)."""
     by_scheme = {posed.scheme: posed for posed in reversed(tuple(challenges))}
-    basic = (credential.username, credential.password)
+    basic = (credential.username, credential.password) if credential else None
     if "bearer" in by_scheme:
         token = _token(by_scheme["bearer"], basic, question, trusted)
-        return token if isinstance(token, Finding) else _judged(question, question.ask(bearer=token).status)
+        if isinstance(token, Finding):
+            return token
+        status = question.ask(bearer=token).status
+        return _judged(question, status) if basic else _open_to_anybody(question, status)
+    if "basic" in by_scheme and basic is None:
+        return question.found(Verdict.REFUSED, "asks for a credential", HTTPStatus.UNAUTHORIZED)
     if "basic" in by_scheme:
         return _judged(question, question.ask(auth=basic).status)
     message = "asks for a credential, but poses no Basic or Bearer challenge that can be answered: is it a registry?"
     return question.found(Verdict.UNKNOWN, message, HTTPStatus.UNAUTHORIZED)
 
 
-def _token(posed: Challenge, basic: Basic, question: _Question, trusted: Collection[str]) -> SecretText | Finding:
+def _token(
+    posed: Challenge, basic: Basic | None, question: _Question, trusted: Collection[str]
+) -> SecretText | Finding:
     """The token that the challenge's realm gives for the credential, or what is found instead."""
     realm = _realm(posed)
-    if realm is None or _place(realm.netloc) not in trusted:
+    if realm is None or (basic and _place(realm.netloc) not in trusted):
         return _elsewhere(question, realm)
     answer = web.request("GET", _token_url(realm, posed, question.scope), auth=basic, timeout=question.left())
     if answer.status in _REFUSED:
-        return _judged(question, answer.status)
+        return _judged(question, answer.status) if basic else _open_to_anybody(question, answer.status)
     if answer.status != HTTPStatus.OK:
         return _undecided(question, "at its token endpoint", answer.status)
     token = _token_of(answer.body)
@@ -224,6 +252,13 @@ def _token_of(body: bytes) -> SecretText | None:
 
 def _open(question: _Question, status: int) -> Finding:
     return question.found(Verdict.OPEN, f"answers anybody for {question.subject}, so nothing is proven", status)
+
+
+def _open_to_anybody(question: _Question, status: int) -> Finding:
+    """What an answer means to whoever came with a token that anybody gets."""
+    if status in _REFUSED:
+        return question.found(Verdict.REFUSED, f"asks for a credential ({status})", status)
+    return _open(question, status) if status in _ACCEPTED else _undecided(question, "to anybody", status)
 
 
 def _judged(question: _Question, status: int) -> Finding:

@@ -5,17 +5,27 @@ from datetime import datetime, timedelta
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from rotator.annotations import stamp
+from rotator.annotations import Note, stamp
 from rotator.config import Config
+from rotator.explain import Explanation, Step
 from rotator.model import NOTICES, Kind, State
+from rotator.probe import Verdict
 from rotator.rotation import Outcome, RegistryStatus, Report, Result
 
 SHOWN = 20
 """Lines of detail before the rest is only counted: a rotation of 10,000 namespaces is still one screen."""
+
+VERDICTS = {
+    Verdict.ACCEPTED: ("✓", "green"),
+    Verdict.OPEN: ("✓", "green"),
+    Verdict.REFUSED: ("✗", "red"),
+    Verdict.UNKNOWN: ("?", "yellow"),
+}
 
 STYLES = {
     Outcome.NOTHING: "green",
@@ -47,6 +57,36 @@ def report_screen(report: Report, config: Config, now: datetime) -> RenderableTy
         parts.append(Text(f"... and {len(lines) - SHOWN} more lines; --output json has them all", style="dim"))
     parts += [Text(f"✗ {status.error}", style="red") for status in report.registries if status.error]
     return Group(*parts)
+
+
+def explanation_screen(explanation: Explanation, now: datetime) -> RenderableType:
+    """Each step with what comes of it, in the kubelet's order, and the verdict in one line."""
+    head = Text(f"{explanation.image}\nfor {explanation.puller} in {explanation.namespace}\n")
+    mark, style = ("✓", "green") if explanation.prospect.is_good else ("✗", "red")
+    verdict = Text(f"{mark} {explanation.prospect}: {explanation.message}", style=style)
+    steps = [part for step in explanation.steps for part in _step(step, now)]
+    return Group(head, *steps, *([Text()] if steps else []), verdict)
+
+
+def _step(step: Step, now: datetime) -> list[RenderableType]:
+    if step.finding is None:
+        return [Text(f"· {step.secret}", style="yellow"), _indented(step.problem)]
+    mark, style = VERDICTS[step.finding.verdict]
+    said = [f"key {step.key}", _whose(step.note, now), step.finding.message]
+    return [Text(f"{mark} {step.secret}", style=style), *map(_indented, said)]
+
+
+def _whose(note: Note | None, now: datetime) -> str:
+    if note is None:
+        return "not written by rotator, or changed since"
+    ends = "expires in" if note.expires_at > now else "expired"
+    ago = "" if note.expires_at > now else " ago"
+    age, left = span(now - note.issued_at), span(abs(note.expires_at - now))
+    return f"rotator's, for registry {note.registry}: issued {age} ago, {ends} {left}{ago}"
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 4))
 
 
 def span(duration: timedelta) -> str:

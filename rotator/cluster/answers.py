@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from rotator import leadership
-from rotator.model import DATA_KEY, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
+from rotator.model import DATA_KEY, LEGACY_DATA_KEY, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 NOT_TEXT = SecretText("\ufffd")
@@ -110,6 +110,25 @@ class Namespace(msgspec.Struct):
         return NamespaceRecord(self.metadata.name, self.metadata.labels or {}, terminating)
 
 
+class Reference(msgspec.Struct):
+    """An item of `imagePullSecrets`."""
+
+    name: str = ""
+
+
+class PodSpec(msgspec.Struct, rename="camel"):
+    """Of a Pod, what decides how it pulls."""
+
+    image_pull_secrets: list[Reference] | None = None
+
+
+class Pod(msgspec.Struct):
+    """A Pod after admission."""
+
+    metadata: Metadata
+    spec: PodSpec
+
+
 class Secret(msgspec.Struct):
     """A Secret. Its repr names it and shows nothing of it."""
 
@@ -120,6 +139,10 @@ class Secret(msgspec.Struct):
 
     def __repr__(self) -> str:
         return f"Secret({self.metadata.namespace}/{self.metadata.name})"
+
+    def legacy_text(self) -> SecretText | None:
+        """What a Secret of the old type kubernetes.io/dockercfg holds."""
+        return _text((self.data or {}).get(LEGACY_DATA_KEY))
 
     def record(self, shared: dict[SecretText, SecretText]) -> SecretRecord:
         """What the plan needs of it. Equal texts become one object of `shared`: 10,000 Secrets often hold the same."""
@@ -140,12 +163,6 @@ class Secret(msgspec.Struct):
             text=None if text is None else shared.setdefault(text, text),
             has_more=bool(data.keys() - {DATA_KEY}),
         )
-
-
-class Reference(msgspec.Struct):
-    """An item of `imagePullSecrets`."""
-
-    name: str = ""
 
 
 class ServiceAccount(msgspec.Struct, rename="camel"):

@@ -126,6 +126,16 @@ class Cluster:
         """One Secret. Raises NotFound."""
         return self._read(request.get("secrets", namespace, name), _SECRET).record({})
 
+    def pull_secret(self, namespace: str, name: str) -> tuple[SecretRecord, SecretText | None]:
+        """Any Secret that a Pod may name, with the text of the old type kubernetes.io/dockercfg. Raises NotFound."""
+        found = self._read(request.get("secrets", namespace, name), _SECRET)
+        return found.record({}), found.legacy_text()
+
+    def pod_pull_secrets(self, namespace: str, name: str) -> tuple[str, ...]:
+        """The pull secrets that a Pod names, after admission. Raises NotFound."""
+        pod = self._read(request.get("pods", namespace, name), _POD)
+        return tuple(reference.name for reference in pod.spec.image_pull_secrets or ())
+
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None
     ) -> Iterator[ServiceAccountRecord]:
@@ -252,6 +262,7 @@ _REVIEW = msgspec.json.Decoder(answers.SelfSubjectReview)
 _VERSION = msgspec.json.Decoder(answers.Version)
 _NAMESPACE = msgspec.json.Decoder(answers.Namespace)
 _NAMESPACES = msgspec.json.Decoder(answers.Page[answers.Namespace])
+_POD = msgspec.json.Decoder(answers.Pod)
 _SECRET = msgspec.json.Decoder(answers.Secret)
 _SECRETS = msgspec.json.Decoder(answers.Page[answers.Secret])
 _SERVICE_ACCOUNT = msgspec.json.Decoder(answers.ServiceAccount)

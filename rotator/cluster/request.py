@@ -74,7 +74,7 @@ class Request:
 
     @property
     def _place(self) -> str:
-        if self.resource not in {"secrets", "serviceaccounts", "events", LEASES}:
+        if self.resource not in {"secrets", "serviceaccounts", "events", "pods", LEASES}:
             return ""
         return f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
 
