@@ -3,7 +3,7 @@
 import pytest
 
 from rotator.errors import UnparsableImage
-from rotator.imagename import repository
+from rotator.imagename import reference, repository
 
 SHA256 = "sha256:" + "0" * 64
 
@@ -77,3 +77,17 @@ def test_a_name_that_does_not_parse_is_refused(image: str) -> None:
     with pytest.raises(UnparsableImage) as caught:
         repository(image)
     assert repr(image) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("busybox", "latest"),
+        ("ghcr.io:5000/a/b", "latest"),
+        ("ghcr.io:5000/a/b:v1.2", "v1.2"),
+        (f"a/b:v1@sha256:{'0' * 64}", f"sha256:{'0' * 64}"),
+    ],
+)
+def test_what_is_asked_for_is_the_digest_else_the_tag(image: str, expected: str) -> None:
+    """As a kubelet does: a tag beside a digest decides nothing."""
+    assert reference(image) == expected

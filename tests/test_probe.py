@@ -11,7 +11,7 @@ import pytest
 
 from rotator.config import Probe
 from rotator.model import Credential, SecretText
-from rotator.probe import ALWAYS, Finding, Verdict, probe, replaces
+from rotator.probe import ALWAYS, Finding, Verdict, probe, probe_as_anybody, replaces
 from rotator.sandbox.authority import Authority
 from rotator.sandbox.server import Request, Response, Server
 
@@ -414,3 +414,50 @@ def test_what_a_verdict_lets_a_credential_replace(
 ) -> None:
     """Accepted: anything. Refused: nothing. No answer: by the policy; auto, what expires before the next attempt."""
     assert replaces(verdict, policy, WHEN) == until
+
+
+# Anybody --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answers", "verdict", "words"),
+    [
+        ("basic", {}, Verdict.REFUSED, "asks for a credential"),
+        ("bearer", {}, Verdict.OPEN, "answers anybody for team/app:v1"),
+        ("bearer", {"shown": 404}, Verdict.OPEN, "answers anybody for team/app:v1"),
+        ("bearer", {"shown": 401}, Verdict.REFUSED, "asks for a credential (401)"),
+        ("bearer", {"token": 401}, Verdict.REFUSED, "asks for a credential (401)"),
+        ("bearer", {"token": 503}, Verdict.UNKNOWN, "answers 503 at its token endpoint"),
+        ("bearer", {"shown": 500}, Verdict.UNKNOWN, "answers 500 to anybody"),
+    ],
+)
+def test_anybody_is_told_from_who_has_a_credential(
+    registry: Registry, scheme: str, answers: dict[str, int], verdict: Verdict, words: str
+) -> None:
+    """A public repository gives a token to anybody, as Docker Hub does: what that opens is the proof."""
+    if scheme == "bearer":
+        registry.bearer()
+    if "shown" in answers:
+        registry.shown = lambda _: Response(answers["shown"])
+    if "token" in answers:
+        registry.token = lambda _: Response(answers["token"])
+    finding = probe_as_anybody(registry.host, REPOSITORY, LONG)
+    assert finding.verdict is verdict
+    assert words in finding.message
+    assert not any(authorization == BASIC for _, _, authorization in registry.seen)
+
+
+def test_anybody_may_be_sent_anywhere_for_a_token(registry: Registry, other: Registry) -> None:
+    """There is nothing to lose on the way: no credential is sent, only what anybody is given is used."""
+    registry.bearer(f"https://{other.host}/token")
+    assert probe_as_anybody(registry.host, REPOSITORY, LONG).verdict is Verdict.OPEN
+    assert [authorization for _, _, authorization in other.seen] == [None]
+
+
+def test_nobody_there_says_nothing(registry: Registry) -> None:
+    """A registry that cannot be reached is neither open nor closed."""
+    host = registry.host
+    registry.server.stop()
+    finding = probe_as_anybody(host, REPOSITORY, SHORT)
+    assert (finding.verdict, finding.status) == (Verdict.UNKNOWN, None)
+    assert "could not be asked" in finding.message
