@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce, wraps
@@ -22,11 +22,14 @@ from typing import Concatenate, ParamSpec, TextIO
 
 import click
 from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from rotator import __version__, explain, logs, rbac, screens
 from rotator import config as configuration
 from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
+from rotator.cluster.login import own_namespace
 from rotator.config import Config
 from rotator.errors import RotatorError
 from rotator.eventing import Eventing
@@ -35,6 +38,7 @@ from rotator.rotation import Minting, Report, Rotation
 from rotator.rotation.passes import WORKERS
 from rotator.sending import Sender
 from rotator.serving import parse_address
+from rotator.status import Status, status
 
 P = ParamSpec("P")
 
@@ -47,6 +51,9 @@ Exit codes:
   3  the cluster cannot be used
 """
 
+
+LOOK_AGAIN = timedelta(seconds=3)
+"""Between two looks of `status --watch`."""
 
 STOPPED = 128
 """The exit code of a program that a signal ended is this much more than the signal's number, as in every shell."""
@@ -266,6 +273,46 @@ def explain_image(
         else:
             Console().print(screens.explanation_screen(explanation, utc_now()))
     sys.exit(explanation.exit_code)
+
+
+@cli.command("status")
+@_with_options
+@click.option("--watch", "-w", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
+@click.option("--output", "-o", type=click.Choice(("table", "json")), default="table", show_default=True)
+def show_status(options: Options, watch: bool, output: str) -> None:
+    """How things stand, from the cluster alone: no cloud is asked, and nothing is written."""
+    logs.configure(options.log_level or "critical", "console")
+    config = configuration.load(options.config_file)
+    cluster = Cluster.connect(options.kubeconfig, options.context)
+    namespace = own_namespace(options.kubeconfig, options.context)
+    stop = threading.Event()
+    try:
+        cluster.check_reachable()
+        with _output_named(), _stopped_by_signals(stop.set):
+            if watch and output == "table":
+                _watch_status(lambda: status(cluster, config, namespace, utc_now()), stop)
+            elif output == "json":
+                click.echo(json.dumps(status(cluster, config, namespace, utc_now()).record(), indent=2))
+            else:
+                Console().print(screens.status_screen(status(cluster, config, namespace, utc_now()), utc_now()))
+    finally:
+        cluster.close()
+
+
+def _watch_status(look: Callable[[], Status], stop: threading.Event) -> None:
+    """Show it anew until `stop` is set; what cannot be read for once is said in its place."""
+    console = Console()
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+        while not stop.is_set():
+            try:
+                shown = screens.status_screen(look(), utc_now())
+            except RotatorError as error:
+                shown = Text(str(error), style="red")
+            if live is None:
+                console.print(shown)
+            else:
+                live.update(shown, refresh=True)
+            stop.wait(LOOK_AGAIN.total_seconds())
 
 
 @cli.command()

@@ -19,6 +19,7 @@ from rotator.cluster.transport import Transport
 from rotator.cluster.watch import Hearer, Reflector
 from rotator.errors import ClusterError, ClusterUnusable, Forbidden, NotFound
 from rotator.events import Event, Series
+from rotator.leadership import Record
 from rotator.model import (
     DATA_KEY,
     FIELD_MANAGER,
@@ -135,6 +136,10 @@ class Cluster:
         """The pull secrets that a Pod names, after admission. Raises NotFound."""
         pod = self._read(request.get("pods", namespace, name), _POD)
         return tuple(reference.name for reference in pod.spec.image_pull_secrets or ())
+
+    def lease(self, namespace: str, name: str) -> Record:
+        """What a Lease says of its holder. Raises NotFound."""
+        return self._read(request.get_lease(namespace, name), _LEASE).record()
 
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None
@@ -262,6 +267,7 @@ _REVIEW = msgspec.json.Decoder(answers.SelfSubjectReview)
 _VERSION = msgspec.json.Decoder(answers.Version)
 _NAMESPACE = msgspec.json.Decoder(answers.Namespace)
 _NAMESPACES = msgspec.json.Decoder(answers.Page[answers.Namespace])
+_LEASE = msgspec.json.Decoder(answers.Lease)
 _POD = msgspec.json.Decoder(answers.Pod)
 _SECRET = msgspec.json.Decoder(answers.Secret)
 _SECRETS = msgspec.json.Decoder(answers.Page[answers.Secret])

@@ -1,0 +1,154 @@
+"""How things stand, from the cluster alone: nothing is minted, shown to a registry or written.
+
+What rotator notes on its Secrets says what is published and until when, the Lease who leads; so it needs no access to
+any cloud, and may be asked by whoever may read these objects.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rotator.annotations import stamp
+from rotator.cluster.client import Cluster
+from rotator.cluster.gather import gather
+from rotator.config import Config, Registry
+from rotator.errors import ClusterError, NotFound
+from rotator.leadership import Record
+from rotator.model import FINE, Change, Kind, Snapshot, State
+from rotator.plan import plan
+from rotator.rotation.published import Published, first, published
+
+WORST_FIRST = tuple(sorted(State, key=lambda state: (state in FINE, list(State).index(state))))
+"""What asks for somebody or something comes before what is fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRow:
+    """One registry: when what Pods use was issued, is due and ends. None: nothing of it is published."""
+
+    name: str
+    kind: str
+    issued_at: datetime | None
+    due_at: datetime | None
+    expires_at: datetime | None
+    everywhere: bool
+
+    def record(self) -> dict[str, Any]:
+        """The row as JSON."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "issuedAt": _stamped(self.issued_at),
+            "dueAt": _stamped(self.due_at),
+            "expiresAt": _stamped(self.expires_at),
+            "everywhere": self.everywhere,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PullSecretRow:
+    """One pull secret: how many of its Secrets and ServiceAccounts are in which state, the worst first."""
+
+    name: str
+    secrets: Mapping[State, int]
+    service_accounts: Mapping[State, int]
+    namespaces: Mapping[State, int]
+
+    def record(self) -> dict[str, Any]:
+        """The row as JSON."""
+        return {
+            "name": self.name,
+            "secrets": {str(state): count for state, count in self.secrets.items()},
+            "serviceAccounts": {str(state): count for state, count in self.service_accounts.items()},
+            "namespaces": {str(state): count for state, count in self.namespaces.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Registries and pull secrets, the worst first, and the Lease (None: there is none, or it cannot be read)."""
+
+    registries: tuple[RegistryRow, ...]
+    pull_secrets: tuple[PullSecretRow, ...]
+    lease: Record | None
+    lease_problem: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """The status as JSON."""
+        return {
+            "leader": self.lease.holder or None if self.lease else None,
+            "leaderRenewedAt": self.lease.renewed or None if self.lease else None,
+            "leaderProblem": self.lease_problem or None,
+            "registries": [row.record() for row in self.registries],
+            "pullSecrets": [row.record() for row in self.pull_secrets],
+        }
+
+
+def status(cluster: Cluster, config: Config, own_namespace: str, now: datetime) -> Status:
+    """How things stand now. Raises ClusterUnusable; what may not be read is Unreadable."""
+    snapshot = gather(cluster, config, None)
+    changes = plan(snapshot, config, {}, now).changes
+    lease, problem = _lease(cluster, config, own_namespace)
+    return Status(_registries(config, snapshot, changes, now), _pull_secrets(config, changes), lease, problem)
+
+
+def _lease(cluster: Cluster, config: Config, own_namespace: str) -> tuple[Record | None, str]:
+    election = config.leader_election
+    if not election.enabled:
+        return None, "leader election is off"
+    namespace = election.namespace or own_namespace
+    try:
+        return cluster.lease(namespace, election.name), ""
+    except NotFound:
+        return None, f"nobody yet, there is no Lease {election.name} in namespace {namespace}"
+    except ClusterError as error:
+        return None, str(error)
+
+
+def _registries(
+    config: Config, snapshot: Snapshot, changes: tuple[Change, ...], now: datetime
+) -> tuple[RegistryRow, ...]:
+    found = published(config, snapshot, changes, now)
+    rows = [
+        _registry(registry, [found[host] for host in registry.hosts if host in found]) for registry in config.registries
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.everywhere, row.expires_at or now)))
+
+
+def _registry(registry: Registry, hosts: Sequence[Published]) -> RegistryRow:
+    return RegistryRow(
+        name=registry.name,
+        kind=registry.kind,
+        issued_at=first(host.first_issue for host in hosts),
+        due_at=first(host.first_due for host in hosts),
+        expires_at=first(host.first_expiry for host in hosts),
+        everywhere=bool(hosts) and all(host.everywhere for host in hosts),
+    )
+
+
+def _pull_secrets(config: Config, changes: tuple[Change, ...]) -> tuple[PullSecretRow, ...]:
+    counts: Counter[tuple[str, Kind, State]] = Counter(
+        (change.pull_secret, change.subject.kind, change.state) for change in changes
+    )
+
+    def of(name: str, kind: Kind) -> dict[State, int]:
+        return {state: counts[name, kind, state] for state in WORST_FIRST if counts[name, kind, state]}
+
+    served = [pull_secret.name for pull_secret in config.pull_secrets]
+    names = dict.fromkeys([*served, *(name for name, _, _ in counts)])  # former ones too, and "" for what was not read
+    rows = [
+        PullSecretRow(name, of(name, Kind.SECRET), of(name, Kind.SERVICE_ACCOUNT), of(name, Kind.NAMESPACE))
+        for name in names
+    ]
+    return tuple(sorted(rows, key=lambda row: -_troubles(row)))
+
+
+def _troubles(row: PullSecretRow) -> int:
+    parts = (row.secrets, row.service_accounts, row.namespaces)
+    return sum(count for part in parts for state, count in part.items() if state not in FINE)
+
+
+def _stamped(moment: datetime | None) -> str | None:
+    return stamp(moment) if moment else None
