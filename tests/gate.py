@@ -106,16 +106,18 @@ class Gate:
         )
         headers = {name: answer.headers[name] for name in ANSWERED if name in answer.headers}
         if is_watch:
-            return Response(answer.status, headers=headers, chunks=self._relay(answer))
+            return Response(answer.status, headers=headers, chunks=self._relay(request, answer))
         return Response(answer.status, answer.data, headers)
 
-    def _relay(self, stream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """What a watch brings, as it comes; where it breaks off, our connection does, too."""
+    def _relay(self, request: Request, stream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        """What a watch brings, as it comes; where it breaks off, our connection does, too. A silent one has no end."""
         self._streams.add(stream)
         try:
             while not self._server.stopping.is_set() and (chunk := stream.read1(65536, decode_content=False)):
                 if stream not in self._silent:
                     yield chunk
+            if stream in self._silent:
+                hang(request, self._forward)
         except (urllib3.exceptions.HTTPError, ValueError) as error:  # the TLS layer's, after a shutdown
             raise ConnectionAbortedError from error
         finally:
