@@ -172,8 +172,8 @@ def test_no_name_is_resolved(controlplane: ControlPlane, tmp_path: Path, state: 
         with on_duty(scene, "team-a") as (running, (team,)):
             resolver.write_text(state)
             scene.gate.cut()
-            eventually(lambda: running.events("mint.failed"), "the cloud's failure")
-            eventually(lambda: running.events("watch.failed"), "the API server's")
+            eventually(lambda: running.events("pass.failed"), "that no pass comes to its end")
+            eventually(lambda: scene.metric(running, "rotator_watches", state="failing"), "that no watch hears")
             assert scene.pulls(team)
             assert scene.is_alive(running)
             before = scene.password(team)
