@@ -26,7 +26,7 @@ def failed_with(running: Running, event: str, reason: str) -> bool:
 
 
 def test_it_is_away_when_rotator_starts(scene: Scene) -> None:
-    """It says so, is alive and not ready, asks no cloud, and has served everybody soon after the API server is there."""
+    """It says so, is alive and not ready, asks no cloud, and serves everybody soon after the API server is there."""
     (team,) = scene.installation.add_namespaces("team-a")
     scene.gate.close()
     with scene.installation.start("run") as running:
@@ -145,7 +145,7 @@ def test_one_namespace_is_refused(scene: Scene, status: int, reason: str) -> Non
 
 
 def test_a_rival_writes_before_each_of_our_writes(scene: Scene) -> None:
-    """409 each time: given up after a few tries, said so, and done as soon as the rival rests; nothing of it is lost."""
+    """409 each time: given up after a few tries, said so, and done when the rival rests; nothing of it is lost."""
     good, bad = scene.installation.add_namespaces("team-a", "team-b")
     admin = scene.installation.controlplane.admin
     path = f"/api/v1/namespaces/{bad}/secrets/{SECRET}"

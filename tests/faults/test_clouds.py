@@ -129,7 +129,7 @@ def only(accepted: Callable[[], set[str]], handler: Handler) -> Handler:
 
 
 def test_an_outage_that_lasts_is_an_event_and_is_over_in_seconds(controlplane: ControlPlane, tmp_path: Path) -> None:
-    """What is published comes to its end: an Event beside rotator, failing Pods, and within seconds all is well again."""
+    """What is published comes to its end: an Event beside rotator, failing Pods, and soon all is well again."""
     with scene_on(controlplane, tmp_path, timedelta(seconds=8)) as scene:
         scene.configure(ECR_ONLY + "renewal: {at: 0.3, jitter: 0%, sweep: 2s}\n")
         with on_duty(scene, "team-a") as (running, (team,)):

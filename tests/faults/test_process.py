@@ -1,7 +1,6 @@
-"""The process is killed, frozen, or without disk, names or the right time: Pods go on, and so does whoever comes next."""
+"""The process is killed, frozen, or without disk or names; a tenant cheats: Pods go on, and so does what comes next."""
 
 import base64
-import json
 import resource
 import signal
 from collections.abc import Iterator
@@ -14,11 +13,13 @@ import pytest
 import yaml
 
 from rotator.sandbox.server import Request, Response
+from tests.apiclient import MERGE_PATCH
 from tests.controlplane.server import ControlPlane
 from tests.faults.scene import Scene, on_duty, scene_on, writes_to
 from tests.gate import Forward
-from tests.outside import ECR_ONLY, SECRET
+from tests.outside import ECR, ECR_ONLY, SECRET
 from tests.program import Running
+from tests.scenarios.others import packed
 from tests.waiting import eventually
 
 LIFE = timedelta(seconds=60)
@@ -186,16 +187,12 @@ def test_no_name_is_resolved(controlplane: ControlPlane, tmp_path: Path, state: 
 def test_a_tenant_plants_a_credential(scene: Scene) -> None:
     """It goes to nobody else and lives for a moment; also if nobody looked, and rotator knows of no other one."""
     admin = scene.installation.controlplane.admin
-    document = json.loads(json.dumps({"auths": {}}))
 
     def plant(team: str) -> None:
-        document["auths"] = scene.installation.auths(team)
-        for entry in document["auths"].values():
-            entry.update(auth=base64.b64encode(b"AWS:planted").decode())
-        content = base64.b64encode(json.dumps(document).encode()).decode()
+        entry = {"auth": base64.b64encode(b"AWS:planted").decode()}
+        edit = {"data": {".dockerconfigjson": packed({ECR: entry})}}
         place = f"/api/v1/namespaces/{team}/secrets/{SECRET}"
-        patch = {"data": {".dockerconfigjson": content}}
-        assert admin.patch(place, patch, "application/merge-patch+json").status == 200
+        assert admin.patch(place, edit, MERGE_PATCH).status == 200
 
     with on_duty(scene, "team-a", "team-b") as (running, (mine, other)):
         good = scene.password(other)
