@@ -4,6 +4,8 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from rotator.scopes import Scope
 from tests.apiclient import MERGE_PATCH
 from tests.cluster.watching import SECOND, following
@@ -20,6 +22,7 @@ def test_a_silent_watch_is_given_up_and_what_it_missed_is_heard(controlplane: Co
     controlplane.kubeconfig(path)
     name = f"silent-{secrets.token_hex(4)}"
     with (
+        capture_logs() as events,
         Gate(controlplane.url, controlplane.ca_file) as gate,
         gate.leading(path),
         following(path, Scope("namespaces", name=name), length=SECOND * 2, grace=timedelta(seconds=0.5)) as watch,
@@ -28,6 +31,7 @@ def test_a_silent_watch_is_given_up_and_what_it_missed_is_heard(controlplane: Co
         gate.silence()
         assert admin.post("/api/v1/namespaces", {"metadata": {"name": name}}).status == 201
         watch.await_name(name)
+    assert "watch.failed" in {event["event"] for event in events}
 
 
 def test_a_sweep_mends_what_no_watch_told(scene: Scene) -> None:
