@@ -25,6 +25,8 @@ QUIET = "renewal: {sweep: 1h}\n"
 """Nothing is due, and no sweep is near: what is mended was heard of."""
 
 ELECTION = "leaseDuration: 6s, renewDeadline: 4s, retryPeriod: 1s"
+HASTY_ELECTION = "leaseDuration: 3s, renewDeadline: 2s, retryPeriod: 1s"
+"""For those who wait for it to run out."""
 
 
 @dataclass
@@ -38,11 +40,11 @@ class Scene:
 
     # What there is --------------------------------------------------------------------------------------------------
 
-    def configure(self, text: str = ECR_ONLY + QUIET) -> None:
+    def configure(self, text: str = ECR_ONLY + QUIET, election: str = ELECTION) -> None:
         """Use this configuration from now on, with the test's own namespaces, and a Lease among them."""
         installation = self.installation
-        election = f"leaderElection: {{namespace: {installation.full(ACCOUNT)}, {ELECTION}}}\n"
-        installation.configure(text.replace("team-", installation.full("team-")) + election)
+        lease = f"leaderElection: {{namespace: {self.home}, {election}}}\n"
+        installation.configure(text.replace("team-", installation.full("team-")) + lease)
 
     def served(self, *namespaces: str) -> bool:
         """Whether each of the namespaces has its Secret and its reference."""

@@ -17,9 +17,9 @@ from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR
 from tests.program import Running
 from tests.waiting import eventually
 
-LIFE = timedelta(seconds=60)
+LIFE = timedelta(seconds=40)
 SOON = "renewal: {at: 0.05, jitter: 0%, sweep: 1h}\n"
-"""Due after three seconds, and valid for nearly a minute more: time to look at what a Pod meets."""
+"""Due after two seconds, and valid for more than half a minute then: time to look at what a Pod meets."""
 
 HOSTS = {"prod": ECR, "images": GAR, "contoso": ACR}
 ROUNDS = [
@@ -130,7 +130,7 @@ def only(accepted: Callable[[], set[str]], handler: Handler) -> Handler:
 
 def test_an_outage_that_lasts_is_an_event_and_is_over_in_seconds(controlplane: ControlPlane, tmp_path: Path) -> None:
     """What is published comes to its end: an Event beside rotator, failing Pods, and soon all is well again."""
-    with scene_on(controlplane, tmp_path, timedelta(seconds=8)) as scene:
+    with scene_on(controlplane, tmp_path, timedelta(seconds=6)) as scene:
         scene.configure(ECR_ONLY + "renewal: {at: 0.3, jitter: 0%, sweep: 2s}\n")
         with on_duty(scene, "team-a") as (running, (team,)):
             throw(scene, "prod", Fault.DOWN)

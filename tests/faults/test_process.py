@@ -15,7 +15,7 @@ import yaml
 from rotator.sandbox.server import Request, Response
 from tests.apiclient import MERGE_PATCH
 from tests.controlplane.server import ControlPlane
-from tests.faults.scene import Scene, on_duty, scene_on, writes_to
+from tests.faults.scene import HASTY_ELECTION, Scene, on_duty, scene_on, writes_to
 from tests.gate import Forward
 from tests.outside import ECR, ECR_ONLY, SECRET
 from tests.program import Running
@@ -58,6 +58,7 @@ class Killer:
 
 def test_it_is_killed_between_reference_and_secret(scene: Scene) -> None:
     """The Pod has the reference, and the next process gives it what it names: it need not be created again."""
+    scene.configure(election=HASTY_ELECTION)
     (team,) = scene.installation.add_namespaces("team-a")
     with scene.installation.start("run") as running:
         scene.gate.fault = Killer(running, 1)
@@ -75,6 +76,7 @@ def test_it_is_killed_between_reference_and_secret(scene: Scene) -> None:
 
 def test_it_is_killed_in_the_middle_of_a_fan_out(scene: Scene) -> None:
     """Who was served is served and not written again; the next process does the rest."""
+    scene.configure(election=HASTY_ELECTION)
     teams = scene.installation.add_namespaces(*(f"team-{n}" for n in range(12)))
     with scene.installation.start("run") as running:
         scene.gate.fault = Killer(running, 5)
