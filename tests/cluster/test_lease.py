@@ -22,7 +22,7 @@ from rotator.leadership import Timing
 from rotator.sandbox.apiserver import ApiServer, Rule
 from rotator.sandbox.server import Request, Response
 from tests.cluster.candidates import PATIENT, QUICK, Candidates
-from tests.cluster.gate import FAULTS, Fault, Forward, Gate, cut, hang
+from tests.gate import FAULTS, Fault, Forward, Gate, cut, hang
 from tests.waiting import PATIENCE, eventually, wait_until
 
 NAMESPACE, NAME = "team-a", "leader"

@@ -2,21 +2,17 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 import pytest
-import urllib3
-import yaml
 
-from rotator.sandbox.authority import Authority
-from rotator.sandbox.server import Request, Response, Server
+from rotator.sandbox.server import Request, Response
 from tests.apiclient import MERGE_PATCH
 from tests.controlplane.server import ControlPlane
+from tests.gate import Forward, Gate
 from tests.installation import ACCOUNT, Installation, installed_on
 from tests.outside import ECR, SECRET
 from tests.program import Running
@@ -40,45 +36,6 @@ from tests.waiting import eventually
 LIFE = timedelta(seconds=6)
 
 
-@dataclass
-class Gate:
-    """The way to the API server, on which a rival may be quicker than the request that was just sent."""
-
-    controlplane: ControlPlane
-    overtake: Callable[[Request], None]
-    _pool: urllib3.PoolManager = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._pool = urllib3.PoolManager(maxsize=16, retries=False, ca_certs=str(self.controlplane.ca_file))
-
-    def forward(self, request: Request) -> Response:
-        """The API server's own answer."""
-        self.overtake(request)
-        query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
-        wanted = {"Authorization", "Accept", "Content-Type", "User-Agent"}
-        answer = self._pool.request(
-            request.method,
-            f"{self.controlplane.url}{quote(request.path)}{query}",
-            body=request.body or None,
-            headers={name: request.headers[name] for name in wanted if name in request.headers},
-        )
-        return Response(answer.status, answer.data, {"Content-Type": answer.headers["Content-Type"]})
-
-    @contextmanager
-    def before(self, installation: Installation) -> Iterator[None]:
-        """Lead the program through here, meanwhile."""
-        authority = Authority()
-        path = installation.directory / "kubeconfig"
-        with Server(self.forward, tls=authority.context("127.0.0.1")) as server:
-            direct = path.read_text()
-            content = yaml.safe_load(direct)
-            ca = authority.write(installation.directory / "gate.pem")
-            content["clusters"][0]["cluster"] = {"server": server.url, "certificate-authority": str(ca)}
-            path.write_text(yaml.safe_dump(content))
-            yield
-            path.write_text(direct)
-
-
 class Rival:
     """Changes the Secret in one namespace, and the ServiceAccounts there, just before rotator's first patch of each."""
 
@@ -88,11 +45,22 @@ class Rival:
         self._lock = threading.Lock()
         self.overtaken: list[str] = []
 
-    def __call__(self, request: Request) -> None:
-        """Look at a request on its way."""
+    def __call__(self, request: Request, forward: Forward) -> Response:
+        """Let a request through, perhaps as the second."""
         with self._lock:
-            if request.method != "PATCH" or not request.path.startswith(self._begin) or request.path in self.overtaken:
-                return
+            self._overtake(request)
+        return forward(request)
+
+    @contextmanager
+    def before(self, installation: Installation) -> Iterator[None]:
+        """Lead the program past here, meanwhile."""
+        plane = installation.controlplane
+        with Gate(plane.url, plane.ca_file) as gate, gate.leading(installation.directory / "kubeconfig"):
+            gate.fault = self
+            yield
+
+    def _overtake(self, request: Request) -> None:
+        if request.method == "PATCH" and request.path.startswith(self._begin) and request.path not in self.overtaken:
             change = {"metadata": {"annotations": {"rival": "was here"}}}
             if self._admin.patch(request.path, change, MERGE_PATCH).status == 200:
                 self.overtaken.append(request.path)
@@ -115,7 +83,7 @@ def test_the_printed_roles_are_enough_and_all_that_it_has(
         roles = apply_printed(installation)
         for name in (*names.values(), "kube-system"):
             assert surplus(installation, name, roles) == set()
-        with Gate(controlplane, rival).before(installation):
+        with rival.before(installation):
             done = installation.run("once")
         assert done.returncode == 0, done.stderr
         assert set(installation.auths(names["team-a"])) == {GHCR, ECR}
@@ -166,7 +134,7 @@ def test_what_a_cronjob_is_granted_is_enough_for_one_pass(
         roles = apply_printed(installation, "--mode", "cronjob")
         assert all("watch" not in rule["verbs"] for role in roles for rule in role.get("rules", ()))
         assert surplus(installation, names["team-a"], roles) == set()
-        with Gate(controlplane, Rival(controlplane, names["team-a"])).before(installation):
+        with Rival(controlplane, names["team-a"]).before(installation):
             done = installation.run("once")
         assert done.returncode == 0, done.stderr
         assert set(installation.auths(names["team-a"])) == {GHCR, ECR}
