@@ -20,6 +20,22 @@ NOT_TEXT = SecretText("\ufffd")
 T = TypeVar("T")
 
 
+class Shared:
+    """Equal texts as one object: 10,000 Secrets hold the same after a rotation, and their annotations say the same."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._secrets: dict[SecretText, SecretText] = {}
+
+    def text(self, text: str) -> str:
+        """The first one that was equal to this."""
+        return self._texts.setdefault(text, text)
+
+    def secret(self, text: SecretText) -> SecretText:
+        """The same for what never prints itself."""
+        return self._secrets.setdefault(text, text)
+
+
 class Metadata(msgspec.Struct, rename="camel"):
     """Of any object."""
 
@@ -121,13 +137,15 @@ class Secret(msgspec.Struct):
     def __repr__(self) -> str:
         return f"Secret({self.metadata.namespace}/{self.metadata.name})"
 
-    def record(self, shared: dict[SecretText, SecretText]) -> SecretRecord:
-        """What the plan needs of it. Equal texts become one object of `shared`: 10,000 Secrets often hold the same."""
+    def record(self, shared: Shared) -> SecretRecord:
+        """What the plan needs of it. What equals something in `shared` becomes that."""
         data = self.data or {}
         text = _text(data.get(DATA_KEY))
         # What `kubectl apply` was given is kept in an annotation, the data in base64 among it: a record that prints its
         # annotations must not carry that. Server-side apply leaves it in the cluster, for it is not ours.
-        annotations = {key: value for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED}
+        annotations = {
+            key: shared.text(value) for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED
+        }
         return SecretRecord(
             namespace=self.metadata.namespace,
             name=self.metadata.name,
@@ -137,7 +155,7 @@ class Secret(msgspec.Struct):
             immutable=bool(self.immutable),
             labels=self.metadata.labels or {},
             annotations=annotations,
-            text=None if text is None else shared.setdefault(text, text),
+            text=None if text is None else shared.secret(text),
             has_more=bool(data.keys() - {DATA_KEY}),
         )
 

@@ -26,7 +26,6 @@ from rotator.model import (
     Kind,
     NamespaceRecord,
     SecretRecord,
-    SecretText,
     ServiceAccountRecord,
     Subject,
 )
@@ -119,12 +118,12 @@ class Cluster:
 
     def secrets(self, name: str) -> Iterator[SecretRecord]:
         """The Secrets of that name in all namespaces; equal texts are one object."""
-        shared: dict[SecretText, SecretText] = {}
+        shared = answers.Shared()
         return (item.record(shared) for item in self._list(request.list_all("secrets", None, name), _SECRETS))
 
     def secret(self, namespace: str, name: str) -> SecretRecord:
         """One Secret. Raises NotFound."""
-        return self._read(request.get("secrets", namespace, name), _SECRET).record({})
+        return self._read(request.get("secrets", namespace, name), _SECRET).record(answers.Shared())
 
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None
