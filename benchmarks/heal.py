@@ -12,8 +12,10 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+
+import urllib3
 
 from benchmarks.installed import add_namespace, installed, populate
 from benchmarks.tables import show
@@ -66,8 +68,9 @@ class Onlooker:
         version = self._client.get(self._path, limit=1, **chosen).version
         with self._client.watching(self._path, resourceVersion=version, timeoutSeconds=3600, **chosen) as events:
             self._ready.set()
-            for event in events:
-                self._note(event)
+            with suppress(urllib3.exceptions.HTTPError):  # the API server ends before we do
+                for event in events:
+                    self._note(event)
 
     def _note(self, event: Any) -> None:
         with self._seen:

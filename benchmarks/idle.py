@@ -1,8 +1,9 @@
 """What rotator costs at rest on a large cluster: python -m benchmarks.idle
 
-10,000 namespaces with 50,000 ServiceAccounts on a real API server, three clouds, the default sweep of five minutes.
-Prints memory, requests and processor time of a leader that rolled everything out itself, and of one that was started on
-a cluster where all was in place. It takes about fifteen minutes, most of them at rest.
+10,000 namespaces with 50,000 ServiceAccounts on a real API server, three clouds, and a sweep each minute instead of each
+five: the requests are those of one sweep and of the time until the next. Prints memory, requests and processor time of a
+leader that rolled everything out itself, and of one that was started on a cluster where all was in place. It takes
+about eight minutes.
 """
 
 # ruff: noqa: INP001, T201, TID251  (benchmarks are modules of no package, print, and measure time)
@@ -26,8 +27,11 @@ NAMESPACES = int(os.environ.get("IDLE_NAMESPACES", "10000"))
 ACCOUNTS = ("workers", "builds", "deploys", "tests")
 """With `default`, five in each namespace."""
 
-SWEEP = int(os.environ.get("IDLE_SWEEP", "300"))
-"""Seconds from sweep to sweep: rotator's default."""
+SWEEP = 60
+"""Seconds from sweep to sweep."""
+
+DEFAULT_SWEEP = 5
+"""Minutes from sweep to sweep that rotator makes by default."""
 
 ROLL_OUT = 600.0
 """Seconds that the first pass may take."""
@@ -67,6 +71,7 @@ def next_sweep(running: Running, seconds: float) -> None:
 
 def observed(installation: Installation, running: Running) -> Rest:
     """From the end of one sweep to the end of the next: the processor time of its first half is that of idling."""
+    next_sweep(running, SWEEP + ROLL_OUT)
     pid, asked = running.process.pid, len(installation.requests())
     began, cpu = time.monotonic(), cpu_seconds(pid)
     time.sleep(SWEEP / 2)
@@ -101,13 +106,12 @@ def in_place(installation: Installation) -> bool:
 
 def rows(name: str, ready: float, rest: Rest) -> list[list[object]]:
     """What was seen of one leader."""
-    minutes = SWEEP / 60
     return [
         [name, "ready after", f"{ready:.1f} s", ""],
         [name, "resident at rest", f"{rest.before.rss:.1f} MiB (PSS {rest.before.pss:.1f})", f"<= {GOAL_MEMORY:.0f}"],
         [name, "resident after a sweep", f"{rest.after.rss:.1f} MiB (PSS {rest.after.pss:.1f})", f"<= {GOAL_MEMORY:.0f}"],
         [name, "the most ever resident", f"{rest.after.peak:.1f} MiB", ""],
-        [name, "requests a minute", f"{rest.counted / minutes:.1f}", f"< {GOAL_REQUESTS:.0f}"],
+        [name, "requests a minute, by default", f"{rest.counted / DEFAULT_SWEEP:.1f}", f"< {GOAL_REQUESTS:.0f}"],
         [name, "processor time of a sweep", f"{rest.sweep_cpu:.2f} s", ""],
         [name, "processor time at rest", f"{1000 * rest.idle_cpu:.1f} ms a second", ""],
         [name, "threads, descriptors", f"{rest.after.threads}, {rest.after.descriptors}", ""],
