@@ -5,7 +5,7 @@ made; the time runs from the sending of that request until a watch of ours shows
 client's own write takes to come back by such a watch: no repair can be sooner. Takes about three minutes.
 """
 
-# ruff: noqa: INP001, S311, TID251  (benchmarks are modules of no package; chance decides whom they meet)
+# ruff: noqa: S311, TID251  (benchmarks are modules of no package; chance decides whom they meet)
 
 import random
 import statistics
@@ -32,6 +32,9 @@ WRITERS, PAUSE = 2, 0.05
 PATIENCE = 20.0
 NOTE = "example.com/written-at"
 
+Event = dict[str, Any]
+"""One line of a watch."""
+
 
 class Onlooker:
     """Watches one collection, and knows when each namespace's object was first seen so."""
@@ -40,7 +43,7 @@ class Onlooker:
         self._client = client
         self._path, self._name = f"/api/v1/{resource}", name
         self._seen = threading.Condition()
-        self._wanted: tuple[str, Callable[[Any], bool]] = ("", lambda _: False)
+        self._wanted: tuple[str, Callable[[Event], bool]] = ("", lambda _: False)
         self._at = 0.0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -50,7 +53,7 @@ class Onlooker:
         self._thread.start()
         self._ready.wait(PATIENCE)
 
-    def expect(self, namespace: str, is_it: Callable[[Any], bool]) -> None:
+    def expect(self, namespace: str, is_it: Callable[[Event], bool]) -> None:
         """Look out for an event of this namespace's object."""
         with self._seen:
             self._wanted, self._at = (namespace, is_it), 0.0
@@ -72,7 +75,7 @@ class Onlooker:
                 for event in events:
                     self._note(event)
 
-    def _note(self, event: Any) -> None:
+    def _note(self, event: Event) -> None:
         with self._seen:
             namespace, is_it = self._wanted
             if not self._at and event["object"]["metadata"].get("namespace") == namespace and is_it(event):
@@ -126,12 +129,12 @@ def _annotated(mark: str) -> dict[str, Any]:
     return {"metadata": {"annotations": {NOTE: mark}}}
 
 
-def _note_of(event: Any) -> str | None:
+def _note_of(event: Event) -> str | None:
     note: str | None = event["object"]["metadata"].get("annotations", {}).get(NOTE)
     return note
 
 
-def _has_reference(event: Any) -> bool:
+def _has_reference(event: Event) -> bool:
     return {"name": SECRET} in event["object"].get("imagePullSecrets", [])
 
 
@@ -141,7 +144,12 @@ def others_writing(installation: Installation, namespaces: list[str]) -> Iterato
     stopped = threading.Event()
 
     def write(client: Client) -> None:
-        kinds = ("serviceaccounts/workers", f"secrets/{SECRET}", "serviceaccounts/default", "configmaps/kube-root-ca.crt")
+        kinds = (
+            "serviceaccounts/workers",
+            f"secrets/{SECRET}",
+            "serviceaccounts/default",
+            "configmaps/kube-root-ca.crt",
+        )
         while not stopped.wait(PAUSE):
             path = f"/api/v1/namespaces/{random.choice(namespaces)}/{random.choice(kinds)}"
             client.patch(path, _annotated(str(random.random())), MERGE_PATCH)

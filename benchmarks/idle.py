@@ -1,12 +1,12 @@
 """What rotator costs at rest on a large cluster: python -m benchmarks.idle
 
-10,000 namespaces with 50,000 ServiceAccounts on a real API server, three clouds, and a sweep each minute instead of each
-five: the requests are those of one sweep and of the time until the next. Prints memory, requests and processor time of a
-leader that rolled everything out itself, and of one that was started on a cluster where all was in place. It takes
-about eight minutes.
+10,000 namespaces with 50,000 ServiceAccounts on a real API server, three clouds, and a sweep each minute instead of
+each five: the requests are those of one sweep and of the time until the next. Prints memory, requests and processor
+time of a leader that rolled everything out itself, and of one that was started on a cluster where all was in place. It
+takes about eight minutes.
 """
 
-# ruff: noqa: INP001, T201, TID251  (benchmarks are modules of no package, print, and measure time)
+# ruff: noqa: T201, TID251  (benchmarks are modules of no package, print, and measure time)
 
 import os
 import time
@@ -109,7 +109,12 @@ def rows(name: str, ready: float, rest: Rest) -> list[list[object]]:
     return [
         [name, "ready after", f"{ready:.1f} s", ""],
         [name, "resident at rest", f"{rest.before.rss:.1f} MiB (PSS {rest.before.pss:.1f})", f"<= {GOAL_MEMORY:.0f}"],
-        [name, "resident after a sweep", f"{rest.after.rss:.1f} MiB (PSS {rest.after.pss:.1f})", f"<= {GOAL_MEMORY:.0f}"],
+        [
+            name,
+            "resident after a sweep",
+            f"{rest.after.rss:.1f} MiB (PSS {rest.after.pss:.1f})",
+            f"<= {GOAL_MEMORY:.0f}",
+        ],
         [name, "the most ever resident", f"{rest.after.peak:.1f} MiB", ""],
         [name, "requests a minute, by default", f"{rest.counted / DEFAULT_SWEEP:.1f}", f"< {GOAL_REQUESTS:.0f}"],
         [name, "processor time of a sweep", f"{rest.sweep_cpu:.2f} s", ""],

@@ -36,7 +36,9 @@ def leads(running: Running) -> bool:
     return bool(running.events("lease.acquired"))
 
 
-def taken_over(installation: Installation, number: signal.Signals, serial: "itertools.count[int]") -> tuple[float, float]:
+def taken_over(
+    installation: Installation, number: signal.Signals, serial: "itertools.count[int]"
+) -> tuple[float, float]:
     """Seconds until the other one leads, and until it did something."""
     with replica(installation, next(serial)) as first:
         eventually(lambda: leads(first) and first.events("pass.finished"), "a leader")

@@ -11,8 +11,10 @@ _KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """One look at a process. Memory in MiB: `rss` is what is resident, `pss` counts shared pages by their share,
-    `peak` is the most that was ever resident. `cpu` is in seconds since its start.
+    """One look at a process.
+
+    Memory in MiB: `rss` is what is resident, `pss` counts shared pages by their share, `peak` is the most that was ever
+    resident. `cpu` is in seconds since its start.
     """
 
     rss: float

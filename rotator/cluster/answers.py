@@ -5,6 +5,7 @@ msgspec skips every other field without building it: 50,000 ServiceAccounts cost
 
 import base64
 import binascii
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -123,7 +124,7 @@ class Namespace(msgspec.Struct):
         """What the plan needs of it."""
         terminating = self.metadata.deletion_timestamp is not None
         terminating = terminating or (self.status is not None and self.status.phase == "Terminating")
-        return NamespaceRecord(self.metadata.name, self.metadata.labels or {}, terminating)
+        return NamespaceRecord(sys.intern(self.metadata.name), self.metadata.labels or {}, terminating)
 
 
 class Secret(msgspec.Struct):
@@ -147,8 +148,8 @@ class Secret(msgspec.Struct):
             key: shared.text(value) for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED
         }
         return SecretRecord(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
+            namespace=sys.intern(self.metadata.namespace),  # each namespace's name stands in several records
+            name=sys.intern(self.metadata.name),
             uid=self.metadata.uid,
             resource_version=self.metadata.resource_version,
             type=self.type,
@@ -176,8 +177,8 @@ class ServiceAccount(msgspec.Struct, rename="camel"):
         """What the plan needs of it."""
         references = self.image_pull_secrets
         return ServiceAccountRecord(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
+            namespace=sys.intern(self.metadata.namespace),  # each namespace's name stands in several records
+            name=sys.intern(self.metadata.name),
             uid=self.metadata.uid,
             resource_version=self.metadata.resource_version,
             labels=self.metadata.labels or {},

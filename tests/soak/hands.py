@@ -1,10 +1,10 @@
 """The hands that do harm: each fault that may be drawn, how it begins and how it is taken back."""
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-import signal
 from itertools import count
 
 from rotator.sandbox.apiserver import StatusError
@@ -127,7 +127,9 @@ class Hands:
     # What is done once ------------------------------------------------------------------------------------------------
 
     def _edited(self, now: float) -> Harm:
-        self._change(now, "secrets", PULL_SECRET, lambda secret: secret["data"].update({".dockerconfigjson": EMPTY_AUTHS}))
+        self._change(
+            now, "secrets", PULL_SECRET, lambda secret: secret["data"].update({".dockerconfigjson": EMPTY_AUTHS})
+        )
         return Harm("Secret edited")
 
     def _deleted(self, now: float) -> Harm:

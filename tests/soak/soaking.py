@@ -19,6 +19,9 @@ from tests.soak.troubles import EVERYBODY, Judged, Troubles
 from tests.vitals import Vitals
 from tests.waiting import eventually
 
+HOMES = (*NAMESPACES, *(f"team-{number}" for number in range(12)))
+"""The namespaces that are there from the beginning: enough for a thousand renewals in five minutes."""
+
 TICK = 0.1
 GLANCE = 5.0
 """Seconds between two looks at the pages and vitals."""
@@ -98,10 +101,12 @@ class Soak:
         """Everything, with a calm end."""
         with self._stage as stage:
             stage.api.faults.spared.add("kubelet")
+            for name in HOMES[len(NAMESPACES) :]:
+                stage.add_namespace(name)
             self._survivor.start()
             eventually(self._has_served, "the first Secrets")
             stage.start_rotator()
-            self._workers.start(list(NAMESPACES))
+            self._workers.start(list(HOMES))
             try:
                 self._suffer()
             finally:
@@ -116,7 +121,7 @@ class Soak:
         return self._stage.replicas[-1]
 
     def _has_served(self) -> bool:
-        return all(self._stage.api.store.get("secrets", name, PULL_SECRET) for name in NAMESPACES)
+        return all(self._stage.api.store.get("secrets", name, PULL_SECRET) for name in HOMES)
 
     # The time in between ----------------------------------------------------------------------------------------------
 
@@ -192,9 +197,8 @@ class Soak:
 
 
 def _page(address: str, path: str) -> str:
-    with suppress(OSError):
-        with _DIRECT.open(f"http://{address}{path}", timeout=2) as answer:
-            return str(answer.read().decode())
+    with suppress(OSError), _DIRECT.open(f"http://{address}{path}", timeout=2) as answer:
+        return str(answer.read().decode())
     return ""
 
 
