@@ -20,7 +20,7 @@ LOOK = Vitals(rss=90.0, pss=80.0, peak=95.0, cpu=1.0, threads=16, descriptors=30
 
 def test_a_short_soak_is_survived(tmp_path: Path) -> None:
     """Every Pod pulls that could have, through more than a token's life; nothing secret is shown."""
-    figures = Soak(tmp_path, seed=7, seconds=22, life=timedelta(seconds=20)).run()
+    figures = Soak(tmp_path, seed=7, seconds=24, life=timedelta(seconds=18)).run()
     assert figures.wrong == []
     assert figures.pulls[Verdict.PULLED] > 50
     assert figures.harms.total() >= 2
