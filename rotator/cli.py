@@ -221,8 +221,9 @@ def check(options: Options, output: str) -> None:
 @_address("metrics", "0.0.0.0:8080", "/metrics, for Prometheus")
 def run(options: Options, health_address: str, metrics_address: str) -> None:
     """Renew for as long as it runs: what a Deployment runs."""
-    from rotator.daemon import Daemon  # noqa: PLC0415  (the scheduler is not needed elsewhere)
+    from rotator.daemon import Daemon, be_frugal  # noqa: PLC0415  (the scheduler is not needed elsewhere)
 
+    be_frugal()
     _configure_logs(options, quiet=False)
     stop = threading.Event()
     with _stopped_by_signals(stop.set):

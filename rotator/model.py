@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Never
 
 if TYPE_CHECKING:
@@ -258,6 +259,9 @@ class Snapshot:
     only: str | None = None
 
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})  # one for all: a sweep of a large cluster has 60,000 Changes
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What the plan decided about one object for one pull secret, and why.
@@ -270,7 +274,7 @@ class Change:
     state: State
     message: str
     action: Action = Action.NOTHING
-    needs: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     @property
     def is_problem(self) -> bool:

@@ -5,6 +5,7 @@ msgspec skips every other field without building it: 50,000 ServiceAccounts cost
 
 import base64
 import binascii
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,22 @@ NOT_TEXT = SecretText("\ufffd")
 """Stands for data that is no UTF-8 text: no JSON begins so, and it can be hashed and compared like any other."""
 
 T = TypeVar("T")
+
+
+class Shared:
+    """Equal texts as one object: 10,000 Secrets hold the same after a rotation, and their annotations say the same."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._secrets: dict[SecretText, SecretText] = {}
+
+    def text(self, text: str) -> str:
+        """The first one that was equal to this."""
+        return self._texts.setdefault(text, text)
+
+    def secret(self, text: SecretText) -> SecretText:
+        """The same for what never prints itself."""
+        return self._secrets.setdefault(text, text)
 
 
 class Metadata(msgspec.Struct, rename="camel"):
@@ -107,7 +124,7 @@ class Namespace(msgspec.Struct):
         """What the plan needs of it."""
         terminating = self.metadata.deletion_timestamp is not None
         terminating = terminating or (self.status is not None and self.status.phase == "Terminating")
-        return NamespaceRecord(self.metadata.name, self.metadata.labels or {}, terminating)
+        return NamespaceRecord(sys.intern(self.metadata.name), self.metadata.labels or {}, terminating)
 
 
 class Reference(msgspec.Struct):
@@ -144,23 +161,25 @@ class Secret(msgspec.Struct):
         """What a Secret of the old type kubernetes.io/dockercfg holds."""
         return _text((self.data or {}).get(LEGACY_DATA_KEY))
 
-    def record(self, shared: dict[SecretText, SecretText]) -> SecretRecord:
-        """What the plan needs of it. Equal texts become one object of `shared`: 10,000 Secrets often hold the same."""
+    def record(self, shared: Shared) -> SecretRecord:
+        """What the plan needs of it. What equals something in `shared` becomes that."""
         data = self.data or {}
         text = _text(data.get(DATA_KEY))
         # What `kubectl apply` was given is kept in an annotation, the data in base64 among it: a record that prints its
         # annotations must not carry that. Server-side apply leaves it in the cluster, for it is not ours.
-        annotations = {key: value for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED}
+        annotations = {
+            key: shared.text(value) for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED
+        }
         return SecretRecord(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
+            namespace=sys.intern(self.metadata.namespace),  # each namespace's name stands in several records
+            name=sys.intern(self.metadata.name),
             uid=self.metadata.uid,
             resource_version=self.metadata.resource_version,
             type=self.type,
             immutable=bool(self.immutable),
             labels=self.metadata.labels or {},
             annotations=annotations,
-            text=None if text is None else shared.setdefault(text, text),
+            text=None if text is None else shared.secret(text),
             has_more=bool(data.keys() - {DATA_KEY}),
         )
 
@@ -175,8 +194,8 @@ class ServiceAccount(msgspec.Struct, rename="camel"):
         """What the plan needs of it."""
         references = self.image_pull_secrets
         return ServiceAccountRecord(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
+            namespace=sys.intern(self.metadata.namespace),  # each namespace's name stands in several records
+            name=sys.intern(self.metadata.name),
             uid=self.metadata.uid,
             resource_version=self.metadata.resource_version,
             labels=self.metadata.labels or {},

@@ -120,17 +120,17 @@ class Cluster:
 
     def secrets(self, name: str) -> Iterator[SecretRecord]:
         """The Secrets of that name in all namespaces; equal texts are one object."""
-        shared: dict[SecretText, SecretText] = {}
+        shared = answers.Shared()
         return (item.record(shared) for item in self._list(request.list_all("secrets", None, name), _SECRETS))
 
     def secret(self, namespace: str, name: str) -> SecretRecord:
         """One Secret. Raises NotFound."""
-        return self._read(request.get("secrets", namespace, name), _SECRET).record({})
+        return self._read(request.get("secrets", namespace, name), _SECRET).record(answers.Shared())
 
     def pull_secret(self, namespace: str, name: str) -> tuple[SecretRecord, SecretText | None]:
         """Any Secret that a Pod may name, with the text of the old type kubernetes.io/dockercfg. Raises NotFound."""
         found = self._read(request.get("secrets", namespace, name), _SECRET)
-        return found.record({}), found.legacy_text()
+        return found.record(answers.Shared()), found.legacy_text()
 
     def pod_pull_secrets(self, namespace: str, name: str) -> tuple[str, ...]:
         """The pull secrets that a Pod names, after admission. Raises NotFound."""
@@ -162,7 +162,7 @@ class Cluster:
 
     def attach(self, account: ServiceAccountRecord, names: Sequence[str]) -> None:
         """Append references to these pull secrets. Raises Invalid when the ServiceAccount changed since it was read."""
-        self._write(request.attach(account, names))
+        self._transport.send(request.attach(account, names))
 
     def rivals(self, subject: Subject) -> tuple[str, ...]:
         """The field managers beside rotator that own what rotator writes there, the latest first; one request.
@@ -197,7 +197,7 @@ class Cluster:
 
     def detach(self, account: ServiceAccountRecord, name: str) -> None:
         """Take the references to this pull secret out. Raises Invalid when the ServiceAccount changed since."""
-        self._write(request.detach(account, name))
+        self._transport.send(request.detach(account, name))
 
     def delete_secret(self, record: SecretRecord) -> None:
         """Delete just this Secret. Raises Conflict when it was changed or replaced since, NotFound when it is gone."""
@@ -206,7 +206,8 @@ class Cluster:
     def wrote(self, resource: str, namespace: str, name: str, version: str) -> bool:
         """Whether our own last write made this version of the object: then a watch's event tells nothing new.
 
-        Each write is known once, so that nothing has to be kept of what was heard.
+        Each write is known once, so that nothing has to be kept of what was heard. Those of Secrets alone are kept:
+        a reference that was attached is heard of by nobody (`hearing.wants_a_pass`), and would never be dropped again.
         """
         key = (resource, namespace, name)
         if self._written.get(key) != version:

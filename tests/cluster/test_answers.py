@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from rotator.cluster import answers
+from rotator.cluster.answers import Shared
 from rotator.model import NamespaceRecord, SecretText, ServiceAccountRecord
 
 METADATA = {"name": "n", "namespace": "team-a", "uid": "u-1", "resourceVersion": "41", "managedFields": [{"x": 1}]}
@@ -27,7 +28,7 @@ def test_a_secret_becomes_a_record() -> None:
     """Every field that the plan needs is taken over, and the data is decoded."""
     metadata = METADATA | {"labels": {"a": "b"}, "annotations": {"c": "d"}}
     data = {".dockerconfigjson": encoded(b'{"auths":{}}'), "other": encoded(b"kept out")}
-    record = secret(metadata=metadata, immutable=True, data=data).record({})
+    record = secret(metadata=metadata, immutable=True, data=data).record(Shared())
     assert (record.namespace, record.name, record.uid, record.resource_version) == ("team-a", "n", "u-1", "41")
     assert (record.type, record.immutable) == ("kubernetes.io/dockerconfigjson", True)
     assert (record.labels, record.annotations) == ({"a": "b"}, {"c": "d"})
@@ -38,27 +39,27 @@ def test_a_secret_becomes_a_record() -> None:
 def test_of_other_data_keys_a_record_knows_only_that_they_are() -> None:
     """What they hold stays undecoded; the one key alone is no more."""
     data = {".dockerconfigjson": encoded(b'{"auths":{}}')}
-    assert not secret(data=data).record({}).has_more
+    assert not secret(data=data).record(Shared()).has_more
     both = secret(data=data | {"other": encoded(b"hunter2")})
-    assert both.record({}).has_more
-    assert encoded(b"hunter2") not in f"{both!r} {both.data!r} {both.record({})!r}"
+    assert both.record(Shared()).has_more
+    assert encoded(b"hunter2") not in f"{both!r} {both.data!r} {both.record(Shared())!r}"
 
 
 @pytest.mark.parametrize("fields", [{}, {"data": None}, {"data": {}}, {"data": {"other": "eA=="}}])
 def test_a_secret_without_the_key_has_no_text(fields: dict[str, object]) -> None:
     """No data, or data under other keys only: text is None."""
-    assert secret(**fields).record({}).text is None
+    assert secret(**fields).record(Shared()).text is None
 
 
 def test_an_empty_text_is_a_text() -> None:
     """The key with nothing in it is told apart from no key."""
-    assert secret(data={".dockerconfigjson": ""}).record({}).text == SecretText("")
+    assert secret(data={".dockerconfigjson": ""}).record(Shared()).text == SecretText("")
 
 
 @pytest.mark.parametrize("data", [encoded(b'{"auths":{"\xff":{}}}'), "not base64!", 5, ["eA=="]])
 def test_data_that_is_no_text_never_parses_as_json(data: object) -> None:
     """Bytes that could not be written back the same become a text that no parser takes, and that can be hashed."""
-    text = secret(data={".dockerconfigjson": data}).record({}).text
+    text = secret(data={".dockerconfigjson": data}).record(Shared()).text
     assert text is not None
     assert text.digest()
     with pytest.raises(json.JSONDecodeError):
@@ -66,18 +67,20 @@ def test_data_that_is_no_text_never_parses_as_json(data: object) -> None:
 
 
 def test_equal_texts_are_one_object() -> None:
-    """Ten thousand Secrets with the same data cost the memory of one."""
-    shared: dict[SecretText, SecretText] = {}
-    data = {".dockerconfigjson": encoded(b'{"auths":{}}')}
-    first, second = (secret(data=data).record(shared) for _ in range(2))
+    """Ten thousand Secrets with the same data and notes cost the memory of one."""
+    shared = Shared()
+    data, noted = {".dockerconfigjson": encoded(b'{"auths":{}}')}, METADATA | {"annotations": {"note": "long ago"}}
+    first, second = (secret(metadata=noted, data=data).record(shared) for _ in range(2))
     assert first.text is second.text
+    assert first.annotations["note"] is second.annotations["note"]
+    assert first.namespace is second.namespace
     assert secret(data={".dockerconfigjson": encoded(b"{}")}).record(shared).text == SecretText("{}")
 
 
 def test_what_kubectl_last_applied_is_left_out() -> None:
     """The annotation repeats the data in base64; a record that prints its annotations must not hold it."""
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": '{"data":"c2VjcmV0"}', "theirs": "x"}
-    record = secret(metadata=METADATA | {"annotations": annotations}).record({})
+    record = secret(metadata=METADATA | {"annotations": annotations}).record(Shared())
     assert record.annotations == {"theirs": "x"}
 
 

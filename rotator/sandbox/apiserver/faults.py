@@ -23,12 +23,13 @@ class Faults:
     """What goes wrong now.
 
     `down`: connections are closed without an answer (for refused ones, stop the server). `delay`: seconds before each
-    answer. `forbidden_namespaces`: 403 for every request within them.
+    answer. `forbidden_namespaces`: 403 for every request within them. `spared`: users whom nothing of this befalls.
     """
 
     down: bool = False
     delay: float = 0.0
     forbidden_namespaces: set[str] = field(default_factory=set)
+    spared: set[str] = field(default_factory=set)
     _throttled: int = 0
     _retry_after: int = 1
     _failing: int = 0

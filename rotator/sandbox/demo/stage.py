@@ -66,9 +66,10 @@ leaderElection: {{namespace: {HOME}, leaseDuration: 3s, renewDeadline: 2s, retry
 class Stage:
     """The world that the demo plays in. Nothing of it leaves 127.0.0.1 and the directory that it is given."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, life: timedelta = LIFE, addresses: str = "off") -> None:
         self._directory = directory
-        self.net = Internet(life=LIFE)
+        self._addresses = addresses
+        self.net = Internet(life=life)
         self.api = ApiServer(self.net.authority)
         self._open = ExitStack()
         self.replicas: list[Replica] = []
@@ -102,6 +103,11 @@ class Stage:
         """A namespace as a platform team makes it: with a ServiceAccount for its workers, and no pull secret."""
         self.api.store.create_namespace(name)
         self.api.store.create_service_account(name, ACCOUNT)
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration that every replica follows."""
+        return self._directory / "config.yaml"
 
     def client(self) -> Client:
         """HTTP for one kubelet."""
@@ -148,8 +154,8 @@ class Stage:
         identities.mkdir(exist_ok=True)
         return {
             **without_ambient(os.environ),
-            "ROTATOR_HEALTH_ADDRESS": "off",
-            "ROTATOR_METRICS_ADDRESS": "off",
+            "ROTATOR_HEALTH_ADDRESS": self._addresses,
+            "ROTATOR_METRICS_ADDRESS": self._addresses,
             **self.net.environment(),
             **self.net.aws.irsa_environment(identities),
             **self.net.azure.workload_identity_environment(identities),

@@ -1,0 +1,1 @@
+"""What rotator promises in seconds and MiB, measured: each module prints a table (`make bench`)."""

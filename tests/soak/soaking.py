@@ -1,0 +1,214 @@
+"""One soak: the world of the demo, faults drawn by a seed, and what is to be said about it in the end."""
+
+import random
+import time
+import urllib.request
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from rotator.sandbox.demo.replicas import Replica
+from rotator.sandbox.demo.stage import HOME, NAMESPACES, PULL_SECRET, Stage
+from rotator.sandbox.demo.workers import Verdict, Workers
+from rotator.sandbox.worker import Pull
+from tests.soak.growth import grown
+from tests.soak.hands import Hands, Harm, plan
+from tests.soak.troubles import EVERYBODY, Judged, Troubles
+from tests.vitals import Vitals
+from tests.waiting import eventually
+
+HOMES = (*NAMESPACES, *(f"team-{number}" for number in range(12)))
+"""The namespaces that are there from the beginning: enough for a thousand renewals in five minutes."""
+
+TICK = 0.1
+GLANCE = 5.0
+"""Seconds between two looks at the pages and vitals."""
+
+REST = 10.0
+"""Seconds after each outage: more than a calm stretch."""
+
+AT_REST = 4.0
+"""Seconds without a trouble after which a replica is looked at for growth."""
+
+HEAD = 12
+"""Characters by which a secret is looked for first."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Figures:
+    """What was counted, and what was wrong."""
+
+    seed: int
+    seconds: float
+    harms: Counter[str] = field(default_factory=Counter)
+    pulls: Counter[Verdict] = field(default_factory=Counter)
+    failures: list[Pull] = field(default_factory=list)
+    mints: int = 0
+    renewals: int = 0
+    looks: list[Vitals] = field(default_factory=list)
+    leaks: int = 0
+    characters: int = 0
+
+    @property
+    def wrong(self) -> list[str]:
+        """Why this soak failed; empty where all was well."""
+        found = [f"pull from {pull.image.host} in {pull.namespace}: {pull.message}" for pull in self.failures]
+        found += grown(self.looks)
+        if self.leaks:
+            found.append(f"{self.leaks} secret values were shown")
+        if not self.pulls[Verdict.PULLED] or not self.renewals:
+            found.append("nothing was pulled or renewed")
+        return found
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table."""
+        rows = [
+            ("seed, seconds", f"{self.seed}, {self.seconds:.0f}"),
+            ("outages and deeds", f"{self.harms.total()} of {len(self.harms)} kinds"),
+            ("pulls", ", ".join(f"{self.pulls[verdict]} {verdict}" for verdict in Verdict)),
+            ("mints, Secret writes", f"{self.mints}, {self.renewals}"),
+            ("secret values shown", f"{self.leaks} in {self.characters} characters of logs, pages and Events"),
+        ]
+        if self.looks:
+            quarter = len(self.looks) // 4
+            rows += [_vitals("after warm-up", self.looks[quarter]), _vitals("at the end", self.looks[-1])]
+        return rows
+
+
+def _vitals(when: str, look: Vitals) -> tuple[str, str]:
+    return f"who lives on, {when}", f"{look.rss:.1f} MiB, {look.threads} threads, {look.descriptors} descriptors"
+
+
+class Soak:
+    """One of them; `run` it once."""
+
+    def __init__(self, directory: Path, seed: int, seconds: float, life: timedelta) -> None:
+        self._stage = Stage(directory, life=life, addresses="127.0.0.1:0")
+        self._figures = Figures(seed, seconds)
+        self._troubles = Troubles()
+        self._tally = Judged(self._troubles, life.total_seconds() / 2)
+        self._workers = Workers(self._stage, self._tally, lambda _pull: None)
+        self._under_way: list[tuple[float, Harm]] = []
+        self._holders: dict[str, Replica] = {}
+        self._pages: dict[str, set[str]] = {}
+        self._shown: set[str] = set()
+
+    def run(self) -> Figures:
+        """Everything, with a calm end."""
+        with self._stage as stage:
+            stage.api.faults.spared.add("kubelet")
+            for name in HOMES[len(NAMESPACES) :]:
+                stage.add_namespace(name)
+            self._survivor.start()
+            eventually(self._has_served, "the first Secrets")
+            stage.start_rotator()
+            self._workers.start(list(HOMES))
+            try:
+                self._suffer()
+            finally:
+                for _, harm in self._under_way:
+                    harm.end()
+                self._workers.stop()
+            self._sum_up()
+        return self._figures
+
+    @property
+    def _survivor(self) -> Replica:
+        return self._stage.replicas[-1]
+
+    def _has_served(self) -> bool:
+        return all(self._stage.api.store.get("secrets", name, PULL_SECRET) for name in HOMES)
+
+    # The time in between ----------------------------------------------------------------------------------------------
+
+    def _suffer(self) -> None:
+        chance, seconds = random.Random(self._figures.seed), self._figures.seconds  # noqa: S311  (no secret)
+        hands = Hands(self._stage, self._troubles, self._workers, chance)
+        script = sorted(plan(chance, seconds, REST))
+        began = glanced = time.monotonic()
+        while (now := time.monotonic()) - began < seconds:
+            while script and script[0][0] <= now - began:
+                self._happen(hands, now, *script.pop(0)[1:])
+            self._attend(now)
+            if now - glanced > GLANCE:
+                glanced = now
+                self._glance(now)
+            time.sleep(TICK)
+
+    def _happen(self, hands: Hands, now: float, lasting: bool, seconds: float) -> None:
+        harm = hands.outage() if lasting else hands.deed(now)
+        self._figures.harms[harm.name] += 1
+        if lasting:
+            self._under_way.append((now + seconds, harm))
+
+    def _attend(self, now: float) -> None:
+        """Note what is wrong now, and take back what has lasted long enough."""
+        for until, harm in list(self._under_way):
+            if harm.concern:
+                self._troubles.note(harm.concern, now)
+            if now >= until:
+                harm.end()
+                self._under_way.remove((until, harm))
+        if not self._is_led():
+            self._troubles.note(EVERYBODY, now)
+
+    def _is_led(self) -> bool:
+        """Whether a replica that runs holds the Lease; one that was frozen concerns everybody in any case."""
+        for replica in self._stage.replicas:
+            for event in replica.news():
+                self._note(replica, event)
+        lease = self._stage.api.store.get("leases", HOME, "rotator")
+        holder = self._holders.get(lease["spec"].get("holderIdentity") or "") if lease else None
+        return holder is not None and holder.is_running
+
+    def _note(self, replica: Replica, event: dict[str, str]) -> None:
+        match event.get("event", ""):
+            case "lease.acquired":
+                self._holders = {name: each for name, each in self._holders.items() if each is not replica}
+                self._holders[event["identity"]] = replica
+            case "daemon.started":
+                self._holders = {name: each for name, each in self._holders.items() if each is not replica}
+            case "health.listening" | "metrics.listening" as name:
+                self._pages[f"{replica.log_file.stem} {name}"] = {event["address"]}
+
+    # What is looked at ------------------------------------------------------------------------------------------------
+
+    def _glance(self, now: float) -> None:
+        for addresses in self._pages.values():
+            for address in addresses:
+                for path in ("/metrics", "/healthz", "/readyz"):
+                    self._shown.add(_page(address, path))
+        if self._troubles.is_calm(now, AT_REST) and self._survivor.process:
+            self._figures.looks.append(Vitals.of(self._survivor.process.pid))
+
+    def _sum_up(self) -> None:
+        figures, stage, tally = self._figures, self._stage, self._tally
+        counts = stage.api.journal.counts
+        clouds = (stage.net.aws, "GetAuthorizationToken"), (stage.net.google, "generateAccessToken")
+        figures.mints = sum(cloud.calls[name] for cloud, name in clouds) + stage.net.azure.calls["exchange"]
+        figures.renewals = counts["patch", "secrets", 200] + counts["patch", "secrets", 201]
+        figures.pulls, figures.failures = tally.counts, tally.failures
+        shown = "\n".join((stage.written_by_rotator(), *self._shown, *map(str, stage.api.store.list("events"))))
+        figures.characters, figures.leaks = len(shown), len(leaked(shown, stage.net.secrets()))
+
+
+def _page(address: str, path: str) -> str:
+    with suppress(OSError), _DIRECT.open(f"http://{address}{path}", timeout=2) as answer:
+        return str(answer.read().decode())
+    return ""
+
+
+def leaked(text: str, secrets: set[str]) -> set[str]:
+    """The secret values that stand in the text. There are thousands, so each is first looked for by its beginning."""
+    heads: dict[str, list[str]] = {}
+    for secret in secrets:
+        if len(secret) >= HEAD:
+            heads.setdefault(secret[:HEAD], []).append(secret)
+    places = ((place, text[place : place + HEAD]) for place in range(len(text)))
+    return {
+        secret for place, head in places if head in heads for secret in heads[head] if text.startswith(secret, place)
+    }

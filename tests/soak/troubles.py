@@ -1,0 +1,100 @@
+"""When something was wrong, for whom, and so which failed pull is rotator's fault."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rotator.sandbox.demo.workers import Tally, Verdict
+from rotator.sandbox.worker import Pull
+
+EVERYBODY = "cluster"
+"""The concern of every pull: API server and replicas."""
+
+CLOUD_OF: Mapping[str, str] = {".dkr.ecr.": "aws", "-docker.pkg.dev": "google", ".azurecr.io": "azure"}
+
+CALM = 8.0
+"""Seconds without a trouble in which rotator puts everything right: after an API server's failure it tries again in
+five, and a lease of three is another replica's in four."""
+
+RESOLUTION = 1.0
+"""Notes of one trouble so close to each other are one stretch: the soak looks every tenth of a second."""
+
+
+@dataclass
+class Troubles:
+    """Stretches of time in which something was wrong, by whom it concerns, and the last deed in each namespace."""
+
+    _stretches: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    _deeds: dict[str, float] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, concern: str, now: float) -> None:
+        """Something is wrong now."""
+        with self._lock:
+            stretches = self._stretches.setdefault(concern, [])
+            if stretches and now - stretches[-1][1] <= RESOLUTION:
+                stretches[-1] = (stretches[-1][0], now)
+            else:
+                stretches.append((now, now))
+
+    def deed(self, namespace: str, now: float) -> None:
+        """Somebody took something from this namespace's Pods, or made it."""
+        with self._lock:
+            self._deeds[namespace] = now
+
+    def gone(self, namespace: str) -> None:
+        """It is being deleted: nothing there is owed to anybody."""
+        with self._lock:
+            self._gone.add(namespace)
+
+    def excuses(self, namespace: str, host: str, now: float, window: float) -> bool:
+        """Whether no valid credential could have been there for a Pod of this namespace.
+
+        One could have been there if since the last deed in the namespace, and within the last `window` seconds (half of
+        a token's life: what has expired now was due all that time), there was a stretch of `CALM` seconds in which
+        nothing was wrong that it depends on: the API server answered, a replica that runs held the lead, and the
+        host's own cloud gave tokens. Whatever else happens meanwhile excuses nothing.
+        """
+        with self._lock:
+            if namespace in self._gone:
+                return True
+            since = max(now - window, self._deeds.get(namespace, 0.0))
+            concerns = {EVERYBODY, _cloud_of(host)}
+            wrong = [stretch for concern in concerns for stretch in self._stretches.get(concern, [])]
+        return longest_calm(wrong, since, now) < CALM
+
+    def is_calm(self, now: float, seconds: float) -> bool:
+        """Whether nothing was wrong for anybody for so long."""
+        with self._lock:
+            ends = [stretches[-1][1] for stretches in self._stretches.values()]
+        return all(now - end > seconds for end in (*ends, *self._deeds.values()))
+
+
+def longest_calm(wrong: Iterable[tuple[float, float]], since: float, until: float) -> float:
+    """The longest time between `since` and `until` without any of these stretches, in seconds."""
+    longest, calm_from = 0.0, since
+    for began, ended in sorted(wrong):
+        longest = max(longest, min(began, until) - calm_from)
+        calm_from = max(calm_from, ended)
+    return max(longest, until - calm_from)
+
+
+def _cloud_of(host: str) -> str:
+    return next(cloud for mark, cloud in CLOUD_OF.items() if mark in host)
+
+
+class Judged(Tally):
+    """A tally that knows no excuse but that no valid credential could have been there."""
+
+    def __init__(self, troubles: Troubles, window: float) -> None:
+        super().__init__()
+        self._troubles = troubles
+        self._window = window
+
+    def count(self, pull: Pull, excuse: str | None) -> Verdict:
+        """As the tally; a pull is judged when it ended."""
+        if not pull.ok and self._troubles.excuses(pull.namespace, pull.image.host, time.monotonic(), self._window):
+            excuse = "no valid credential could have been there"
+        return super().count(pull, excuse)
