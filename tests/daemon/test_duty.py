@@ -1,15 +1,18 @@
 """A duty in this process: the alarms that it sets, what it hears, and what it does while another leads."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from rotator.clock import utc_now
 from rotator.daemon.duty import Duty
+from rotator.health import Health
 from rotator.model import DATA_KEY as KEY
 from rotator.rotation import Rotation
 from rotator.rotation.passes import WORKERS
@@ -21,10 +24,21 @@ from tests.scenarios.world import World
 from tests.waiting import wait_until
 
 
+class AnHourAgo(datetime):
+    """The wall clock after it was set back, where APScheduler reads it; nobody can set that of the machine."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "AnHourAgo":
+        """What it says."""
+        return super().now(tz) - timedelta(hours=1)
+
+
 @contextmanager
-def on_duty(rotation: Rotation, leads: Callable[[], bool] = lambda: True) -> Iterator[Duty]:
+def on_duty(
+    rotation: Rotation, leads: Callable[[], bool] = lambda: True, health: Health | None = None
+) -> Iterator[Duty]:
     """The rotation at work."""
-    duty = Duty(rotation, utc_now, leads=leads)
+    duty = Duty(rotation, utc_now, leads=leads, health=health)
     duty.begin()
     try:
         yield duty
@@ -45,6 +59,23 @@ def test_all_is_looked_at_anew_when_the_clock_was_set(world: World) -> None:
         assert wait_until(lambda: sweeps(events) == 1, 30)
         duty.clock_was_set()
         assert wait_until(lambda: sweeps(events) == 2, 30)
+
+
+def test_what_comes_round_by_itself_goes_on_after_the_clock_was_set_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an hour: the sweeps and the scheduler's sign of life do not wait until it is as late again as it was."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 2s}\n")
+    health = Health(time.monotonic)
+    with capture_logs() as events, on_duty(world.rotation(), health=health) as duty:
+        assert wait_until(lambda: sweeps(events) == 2, 30)
+        monkeypatch.setattr("apscheduler.schedulers.base.datetime", AnHourAgo)
+        monkeypatch.setattr("apscheduler.triggers.interval.datetime", AnHourAgo)
+        duty.clock_was_set()
+        before = sweeps(events)
+        assert wait_until(lambda: sweeps(events) >= before + 3, 30)
+        assert b"scheduler ok" in health.healthz().body
 
 
 def test_whoever_asks_while_a_sweep_runs_gets_another_one(world: World) -> None:
