@@ -1,5 +1,6 @@
 """The configuration's file is followed: told once of each change that counts, whatever way it was written."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -111,6 +112,19 @@ def test_a_file_that_is_gone_for_a_while_is_a_bad_one(tmp_path: Path) -> None:
         path.write_text(CONFIG)
         eventually(lambda: told.good, "that it is back")
         assert len(told.bad) == 1
+
+
+def test_a_pipe_in_the_files_place_is_a_bad_one(tmp_path: Path) -> None:
+    """Nobody writes to it, so it must not be opened: what stands there afterwards counts."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    with following(path) as told:
+        path.unlink()
+        os.mkfifo(path)
+        eventually(lambda: told.bad, "that it is a pipe")
+        assert "is a pipe" in str(told.bad[0])
+        as_an_editor(path, ECR_ONLY)
+        eventually(lambda: told.good, "the file in its place")
 
 
 def test_the_same_content_written_again_is_no_change(tmp_path: Path) -> None:
