@@ -238,5 +238,6 @@ class Daemon:
 
     def _replace_lease(self, lease: Lease | None) -> None:
         before, self._lease = self._lease, lease
+        self._witnesses.lead_changed()  # the new one tells of a lead that it gets, not of one that is lost with the old
         if before:
             before.stop(GIVE_BACK)

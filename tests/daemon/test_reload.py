@@ -99,6 +99,21 @@ def test_a_bad_one_that_comes_while_a_good_one_is_taken_over_stays_refused(shell
         assert running.end() == 0
 
 
+def test_whoever_loses_the_lead_by_another_lease_shows_no_more_how_things_stand(shell: Shell) -> None:
+    """The other Lease is somebody else's: what was seen as a leader gets old, and would ring alarms."""
+    shell.configure(ECR_ONLY + QUIET)
+    held = {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}
+    shell.api.store.create("leases", "default", {"metadata": {"name": "other"}, "spec": held})
+    with shell.start("run") as running:
+        eventually(lambda: values(running, "rotator_credential_expiry_timestamp_seconds"), "what a leader shows")
+        shell.configure(ECR_ONLY + QUIET + "leaderElection: {name: other}\n")
+        eventually(lambda: reloads(running) == 1, "the other Lease")
+        eventually(lambda: page(running, "/readyz").status == 200, "a standby")
+        assert values(running, "rotator_credential_expiry_timestamp_seconds") == {}
+        assert values(running, "rotator_leader") == {(): 0}
+        assert running.end() == 0
+
+
 def test_another_lease_is_taken_over_too(shell: Shell) -> None:
     """The old one is given back, and the work goes on under the new one; a second replica may have the old."""
     shell.configure(ECR_ONLY + QUIET)
