@@ -174,7 +174,7 @@ class Daemon:
         """Whoever leads has looked at everything once; whoever knows of another leader stands by."""
         if self.leads():
             return "" if self._duty.has_swept else "not yet"
-        return "" if self._lease and self._lease.holder else "nobody leads yet"
+        return "" if self._lease and self._lease.is_anothers else "nobody leads"
 
     def _is_standing(self) -> bool:
         """Whether the loop of the Lease goes round, where there is one."""
