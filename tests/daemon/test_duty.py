@@ -4,10 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta
 from typing import Any
 
-import pytest
 from structlog.testing import capture_logs
 
 from rotator.clock import utc_now
@@ -22,15 +21,6 @@ from tests.apiclient import EMPTY_AUTHS
 from tests.outside import ECR, ECR_ONLY, SECRET
 from tests.scenarios.world import World
 from tests.waiting import wait_until
-
-
-class AnHourAgo(datetime):
-    """The wall clock after it was set back, where APScheduler reads it; nobody can set that of the machine."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "AnHourAgo":
-        """What it says."""
-        return super().now(tz) - timedelta(hours=1)
 
 
 @contextmanager
@@ -61,17 +51,14 @@ def test_all_is_looked_at_anew_when_the_clock_was_set(world: World) -> None:
         assert wait_until(lambda: sweeps(events) == 2, 30)
 
 
-def test_what_comes_round_by_itself_goes_on_after_the_clock_was_set_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_comes_round_by_itself_goes_on_after_the_clock_was_set_back(world: World) -> None:
     """By an hour: the sweeps and the scheduler's sign of life do not wait until it is as late again as it was."""
     world.add_namespaces("team-a")
     world.configure(ECR_ONLY + "renewal: {sweep: 2s}\n")
     health = Health(time.monotonic)
     with capture_logs() as events, on_duty(world.rotation(), health=health) as duty:
         assert wait_until(lambda: sweeps(events) == 2, 30)
-        monkeypatch.setattr("apscheduler.schedulers.base.datetime", AnHourAgo)
-        monkeypatch.setattr("apscheduler.triggers.interval.datetime", AnHourAgo)
+        world.clock.advance(hours=-1)
         duty.clock_was_set()
         before = sweeps(events)
         assert wait_until(lambda: sweeps(events) >= before + 3, 30)
@@ -96,6 +83,62 @@ def test_whoever_asks_while_a_sweep_runs_gets_another_one(world: World) -> None:
         world.add_namespaces("team-b")
         assert wait_until(lambda: world.api.store.get("secrets", "team-b", SECRET) is not None, 30)
     assert sweeps(events) == 2
+
+
+def test_whoever_asks_while_such_a_sweep_runs_gets_another_one_too(world: World) -> None:
+    """Of one name one runs at a time, so the alarm rings in vain meanwhile; it is not forgotten."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    asked, asking = threading.Event(), threading.Event()
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+
+        def ask(call: Call) -> None:
+            if call.verb in {"get", "list"} and asked.is_set() and not asking.is_set():
+                asking.set()
+                duty.clock_was_set()
+                wait_until(lambda: any("maximum number" in event["event"] for event in events), 0.3)
+
+        world.api.before_request(ask)
+        asked.set()
+        duty.clock_was_set()
+        assert wait_until(lambda: sweeps(events) == 3, 10)
+
+
+def test_who_is_told_to_end_in_a_pass_writes_nothing_more_in_it(world: World) -> None:
+    """The first write of a fan-out is the last, although the lead is still there: it is given back right after."""
+    world.add_namespaces(*(f"team-{n}" for n in range(40)))
+    ending = threading.Event()
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
+
+        def end(call: Call) -> None:
+            if call.verb == "patch" and not ending.is_set():
+                ending.set()
+                duty.end(timedelta(0))
+
+        world.api.before_request(end)
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+    patches = sum(count for (verb, _, _), count in world.api.journal.counts.items() if verb == "patch")
+    assert 1 <= patches <= WORKERS
+
+
+def test_a_repair_that_the_api_server_did_not_answer_is_tried_again_long_before_the_sweep(world: World) -> None:
+    """500 as often as one request is sent: the queue brings the namespace back."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    first = iter([True])
+
+    def fail(call: Call) -> None:
+        if call.place.resource.name == "namespaces" and next(first, False):
+            world.api.faults.fail(3)  # what the pass reads next, as often as one request is sent
+
+    with capture_logs() as events, on_duty(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        world.api.before_request(fail)
+        world.api.store.delete("secrets", "team-a", SECRET)
+        assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
+        assert sweeps(events) == 1
+    assert sum(count for (_, _, status), count in world.api.journal.counts.items() if status == 500) == 3
 
 
 def test_a_standby_mints_and_writes_nothing_and_begins_at_once_when_it_leads(world: World) -> None:
