@@ -66,6 +66,14 @@ def judged(record: SecretRecord, settings: Config, seen: Snapshot | None = None)
 KEPT = {
     "prune is off": (left(), CONFIG, "let rotator do that (prune.enabled)"),
     "a credential still opens": (left(LIFE - timedelta(seconds=1)), PRUNING, "removed after 2026-11-23T12:00:01Z"),
+    "only one of its credentials still opens": (
+        secret(
+            {ECR: ("prod", credential(life=timedelta(hours=1), issued=NOW - LIFE)), GAR: ("images", credential())},
+            namespace=LEFT,
+        ),
+        PRUNING,
+        "it is removed after",
+    ),
     "it holds an entry of somebody else": (with_entry(left()), PRUNING, "1 of its 3 entries"),
     "somebody changed an entry": (changed(left()), PRUNING, "1 of its 2 entries"),
     "its notes claim a life that no credential has": (

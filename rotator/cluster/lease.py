@@ -104,6 +104,11 @@ class Lease:
         return self._since_boot() < self._held_until and not self._stopping.is_set()
 
     @property
+    def is_anothers(self) -> bool:
+        """Whether another has it by our last look, which did not fail: then there is nothing to do but to stand by."""
+        return bool(self.holder) and self.holder != self._candidate.identity and not self._complaints
+
+    @property
     def started(self) -> bool:
         """Whether it stands, or has stood."""
         return self._thread.ident is not None

@@ -52,7 +52,7 @@ is one request with its own preconditions, so whatever becomes of it, it is whol
 HEALERS = 4
 """Namespaces that are passed over at a time because something changed there."""
 
-BEAT, SILENCE = timedelta(seconds=2), timedelta(seconds=60)
+EACH_BEAT, SILENCE = timedelta(seconds=2), timedelta(seconds=60)
 """How often the scheduler shows that it and its threads make progress, and how long it may show nothing."""
 
 LONGEST_PASS = timedelta(minutes=10)
@@ -62,6 +62,7 @@ MOST_WATCHES = 200
 """Each is a connection and a thread (0.12 MB): where so many namespaces are named, a pattern is one watch for all."""
 
 SWEEP = "sweep"
+BEAT = "beat"
 RETRY = "retry"
 LOOK = "look"
 CHANGE = "change"
@@ -116,16 +117,9 @@ class Duty:
     def begin(self) -> None:
         """Start the watches, the alarms and the workers; the first sweep runs when this returns, or soon."""
         self._begin_to_hear()
-        sweep = self._rotation.config.renewal.sweep
-        self._scheduler.add_job(
-            self._sweep,
-            IntervalTrigger(seconds=sweep.total_seconds(), timezone="UTC"),
-            args=[SWEEP],
-            id=SWEEP,
-            next_run_time=self._clock(),
-        )
-        beat = self._health.loop("scheduler", SILENCE).beat
-        self._scheduler.add_job(beat, IntervalTrigger(seconds=BEAT.total_seconds(), timezone="UTC"))
+        self._alive = self._health.loop("scheduler", SILENCE)
+        self._set_rounds()
+        self._scheduler.modify_job(SWEEP, next_run_time=self._clock())
         self._scheduler.start()
         for healer in self._healers:
             healer.start()
@@ -166,7 +160,18 @@ class Duty:
 
     def clock_was_set(self) -> None:
         """Every alarm was set by the old clock: look at everything, and set them anew."""
+        if self._scheduler.running:
+            self._set_rounds()
         self._look_again()
+
+    def _set_rounds(self) -> None:
+        """What comes round by itself, counted from now: after a clock was set back it would wait for the old time."""
+        self._set_round(SWEEP, self._rotation.config.renewal.sweep, self._sweep, SWEEP)
+        self._set_round(BEAT, EACH_BEAT, self._alive.beat)
+
+    def _set_round(self, job: str, every: timedelta, work: Callable[..., None], *args: str) -> None:
+        trigger = IntervalTrigger(seconds=every.total_seconds(), timezone="UTC")
+        self._scheduler.add_job(work, trigger, args=args, id=job, replace_existing=True)
 
     def _begin_to_hear(self) -> None:
         """Start the watches, and wait a moment until each has its position or a failure."""

@@ -9,6 +9,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class Follower:
     def _look(self) -> None:
         content = ""
         try:
-            text = configuration.read(self._path)
+            text = self._read()
             content = digest(text)
             config = configuration.parse(text, str(self._path))
         except ConfigError as error:
@@ -83,6 +84,13 @@ class Follower:
         else:
             if self._is_news(content):
                 self._on_good(config, content)
+
+    def _read(self) -> str:
+        """Its text, unless it is a pipe by now: opening one waits for its writer, and nothing would be followed."""
+        with suppress(OSError):
+            if stat.S_ISFIFO(os.stat(self._path).st_mode):  # noqa: PTH116  (as below)
+                raise ConfigError(str(self._path), ("is a pipe; put a file in its place",))
+        return configuration.read(self._path)
 
     def _is_news(self, content: str) -> bool:
         before, self._told = self._told, content

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import structlog
 
@@ -66,9 +67,9 @@ class Daemon:
         self._kubeconfig = kubeconfig
         self._context = context
         self._clock = clock
-        self._follower = Follower(config_file, self._take, self._refuse)
+        self._follower = Follower(config_file, self._take, self._take_refusal)
         self._config, self._digest = self._follower.load()
-        self._taken: tuple[Config, str] | None = None
+        self._found: SimpleQueue[Callable[[], None]] = SimpleQueue()  # what stood in the file, good or bad, in order
         self._refusal = ""
         self._cluster = Cluster.connect(kubeconfig, context, workers=WORKERS, may_write=self.leads)
         self._lease = self._candidate(self._config.leader_election)
@@ -118,9 +119,8 @@ class Daemon:
             if abs(moved) > JUMP:
                 log.warning("clock.jumped", by_s=round(moved.total_seconds()))
                 self._duty.clock_was_set()
-            if taken := self._taken:
-                self._taken = None
-                self._reload(*taken)
+            while not self._found.empty() and not stop.is_set():
+                self._found.get()()
 
     def _offset(self) -> timedelta:
         """The wall clock less the monotonic one: steady, unless the wall clock is set or the machine slept."""
@@ -174,7 +174,7 @@ class Daemon:
         """Whoever leads has looked at everything once; whoever knows of another leader stands by."""
         if self.leads():
             return "" if self._duty.has_swept else "not yet"
-        return "" if self._lease and self._lease.holder else "nobody leads yet"
+        return "" if self._lease and self._lease.is_anothers else "nobody leads"
 
     def _is_standing(self) -> bool:
         """Whether the loop of the Lease goes round, where there is one."""
@@ -185,7 +185,11 @@ class Daemon:
 
     def _take(self, config: Config, digest: str) -> None:
         """A good one stands in the file; it is taken over by the thread that attends."""
-        self._taken = config, digest
+        self._found.put(partial(self._reload, config, digest))
+
+    def _take_refusal(self, error: ConfigError) -> None:
+        """A bad one; said by the same thread, so that one which came before it does not count as the file's last."""
+        self._found.put(partial(self._refuse, error))
 
     def _refuse(self, error: RotatorError) -> None:
         self._metrics.refused_configuration()
@@ -234,5 +238,6 @@ class Daemon:
 
     def _replace_lease(self, lease: Lease | None) -> None:
         before, self._lease = self._lease, lease
+        self._witnesses.lead_changed()  # the new one tells of a lead that it gets, not of one that is lost with the old
         if before:
             before.stop(GIVE_BACK)

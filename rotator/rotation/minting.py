@@ -166,10 +166,15 @@ class Minting:
         return credential
 
     def _provider(self, registry: Registry) -> Provider:
-        """The registry's provider, built when first needed: a kind that nobody asks for costs no import."""
-        if registry.name not in self._providers:
-            self._providers[registry.name] = self._provider_for(registry)
-        return self._providers[registry.name]
+        """The registry's provider, built when first needed: a kind that nobody asks for costs no import.
+
+        Building one may take a second, and the configuration change meanwhile: then nobody else is to have it.
+        """
+        provider = self._providers.get(registry.name) or self._provider_for(registry)
+        with self._lock:
+            if registry in self._config.registries:
+                self._providers[registry.name] = provider
+        return provider
 
     def _probe(self, registry: Registry, credential: Credential) -> list[Finding]:
         if not registry.probe.enabled:

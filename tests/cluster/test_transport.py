@@ -16,7 +16,7 @@ from rotator import __version__
 from rotator.cluster.client import Cluster
 from rotator.cluster.login import log_in
 from rotator.cluster.transport import COSTLY, header_value, pause_before_retry
-from rotator.errors import ClusterError, ClusterUnusable, Forbidden, ServerFailed, Throttled
+from rotator.errors import ClusterError, ClusterUnusable, Forbidden, NotLeading, ServerFailed, Throttled
 from rotator.model import ServiceAccountRecord
 from rotator.sandbox.authority import Authority
 from rotator.sandbox.server import LOOPBACK, Request, Response, Server
@@ -54,6 +54,30 @@ def test_any_other_failure_is_not_tried_again(kubeconfig: WriteKubeconfig, conne
     with Server(script) as server, pytest.raises(ClusterError):
         connect(kubeconfig(server.url)).attach(ACCOUNT, ["x"])
     assert len(script.seen) == 1
+
+
+def test_who_loses_the_lead_between_two_tries_sends_no_other(kubeconfig: WriteKubeconfig) -> None:
+    """The lead is asked for before each try; a read needs none."""
+    leads = iter([True, False])
+    script = Scripted(Response(503), EMPTY_LIST)
+    with Server(script) as server:
+        cluster = Cluster.connect(kubeconfig(server.url), may_write=lambda: next(leads))
+        with closing(cluster):
+            with pytest.raises(NotLeading):
+                cluster.attach(ACCOUNT, ["x"])
+            assert list(cluster.namespaces()) == []
+    assert [request.method for request in script.seen] == ["PATCH", "GET"]
+
+
+def test_after_the_end_no_write_is_begun(kubeconfig: WriteKubeconfig, connect: Connect) -> None:
+    """Whoever still holds the cluster then is a pass that was left behind."""
+    script = Scripted(Response.of_json(200, {}))
+    with Server(script) as server:
+        cluster = connect(kubeconfig(server.url))
+        cluster.close()
+        with pytest.raises(NotLeading):
+            cluster.attach(ACCOUNT, ["x"])
+    assert script.seen == []
 
 
 def test_three_tries_are_all(kubeconfig: WriteKubeconfig, connect: Connect) -> None:

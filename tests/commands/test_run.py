@@ -18,7 +18,7 @@ from rotator.sandbox.faults import Fault
 from tests.commands.shell import TEAMS, Shell, shell_on
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.program import Running
-from tests.waiting import PATIENCE, eventually
+from tests.waiting import PATIENCE, eventually, wait_until
 
 OFTEN = "renewal: {at: 0.5, jitter: 10%, sweep: 2s}\n"
 LIFE = timedelta(seconds=6)
@@ -209,6 +209,30 @@ def test_a_signal_ends_it_while_the_api_server_hangs(shell: Shell) -> None:
         eventually(hanging.is_set, "a request that hangs")
         assert running.end(seconds=SOON) == 0
         mended.set()
+
+
+def test_the_lease_is_not_given_back_while_a_write_is_under_way(shell: Shell) -> None:
+    """As soon as it is given back another may write: first the last write, then the Lease."""
+    shell.configure(CONFIG + OFTEN)
+    writing, mended = threading.Event(), threading.Event()
+
+    def hang(call: Call) -> None:
+        if call.verb == "patch" and call.place.resource.name == "secrets":
+            writing.set()
+            mended.wait(PATIENCE)
+
+    def holder() -> str:
+        lease = shell.api.store.get("leases", "default", "rotator")
+        return str(lease["spec"]["holderIdentity"]) if lease else ""
+
+    shell.api.before_request(hang)
+    with shell.start("run") as running:
+        eventually(writing.is_set, "a write that hangs")
+        running.process.send_signal(signal.SIGTERM)
+        assert not wait_until(lambda: not holder(), 1)
+        mended.set()
+        assert running.process.wait(SOON) == 0
+    assert not holder()
 
 
 def test_a_killed_process_loses_nothing_and_a_restart_mints_nothing_that_is_not_due(shell: Shell) -> None:

@@ -1,6 +1,7 @@
 """A duty in this process: the alarms that it sets, what it hears, and what it does while another leads."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 
 from rotator.clock import utc_now
 from rotator.daemon.duty import MOST_WATCHES, Duty
+from rotator.health import Health
 from rotator.model import DATA_KEY as KEY
 from rotator.rotation import Rotation
 from rotator.rotation.passes import WORKERS
@@ -22,9 +24,11 @@ from tests.waiting import wait_until
 
 
 @contextmanager
-def on_duty(rotation: Rotation, leads: Callable[[], bool] = lambda: True) -> Iterator[Duty]:
+def on_duty(
+    rotation: Rotation, leads: Callable[[], bool] = lambda: True, health: Health | None = None
+) -> Iterator[Duty]:
     """The rotation at work."""
-    duty = Duty(rotation, utc_now, leads=leads)
+    duty = Duty(rotation, utc_now, leads=leads, health=health)
     duty.begin()
     try:
         yield duty
@@ -47,6 +51,20 @@ def test_all_is_looked_at_anew_when_the_clock_was_set(world: World) -> None:
         assert wait_until(lambda: sweeps(events) == 2, 30)
 
 
+def test_what_comes_round_by_itself_goes_on_after_the_clock_was_set_back(world: World) -> None:
+    """By an hour: the sweeps and the scheduler's sign of life do not wait until it is as late again as it was."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 2s}\n")
+    health = Health(time.monotonic)
+    with capture_logs() as events, on_duty(world.rotation(), health=health) as duty:
+        assert wait_until(lambda: sweeps(events) == 2, 30)
+        world.clock.advance(hours=-1)
+        duty.clock_was_set()
+        before = sweeps(events)
+        assert wait_until(lambda: sweeps(events) >= before + 3, 30)
+        assert b"scheduler ok" in health.healthz().body
+
+
 def test_whoever_asks_while_a_sweep_runs_gets_another_one(world: World) -> None:
     """What it has read already may be out of date; and of ten who ask meanwhile, all are served by one."""
     world.add_namespaces("team-a")
@@ -65,6 +83,62 @@ def test_whoever_asks_while_a_sweep_runs_gets_another_one(world: World) -> None:
         world.add_namespaces("team-b")
         assert wait_until(lambda: world.api.store.get("secrets", "team-b", SECRET) is not None, 30)
     assert sweeps(events) == 2
+
+
+def test_whoever_asks_while_such_a_sweep_runs_gets_another_one_too(world: World) -> None:
+    """Of one name one runs at a time, so the alarm rings in vain meanwhile; it is not forgotten."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    asked, asking = threading.Event(), threading.Event()
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+
+        def ask(call: Call) -> None:
+            if call.verb in {"get", "list"} and asked.is_set() and not asking.is_set():
+                asking.set()
+                duty.clock_was_set()
+                wait_until(lambda: any("maximum number" in event["event"] for event in events), 0.3)
+
+        world.api.before_request(ask)
+        asked.set()
+        duty.clock_was_set()
+        assert wait_until(lambda: sweeps(events) == 3, 10)
+
+
+def test_who_is_told_to_end_in_a_pass_writes_nothing_more_in_it(world: World) -> None:
+    """The first write of a fan-out is the last, although the lead is still there: it is given back right after."""
+    world.add_namespaces(*(f"team-{n}" for n in range(40)))
+    ending = threading.Event()
+    with capture_logs() as events, on_duty(world.rotation()) as duty:
+
+        def end(call: Call) -> None:
+            if call.verb == "patch" and not ending.is_set():
+                ending.set()
+                duty.end(timedelta(0))
+
+        world.api.before_request(end)
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+    patches = sum(count for (verb, _, _), count in world.api.journal.counts.items() if verb == "patch")
+    assert 1 <= patches <= WORKERS
+
+
+def test_a_repair_that_the_api_server_did_not_answer_is_tried_again_long_before_the_sweep(world: World) -> None:
+    """500 as often as one request is sent: the queue brings the namespace back."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    first = iter([True])
+
+    def fail(call: Call) -> None:
+        if call.place.resource.name == "namespaces" and next(first, False):
+            world.api.faults.fail(3)  # what the pass reads next, as often as one request is sent
+
+    with capture_logs() as events, on_duty(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        world.api.before_request(fail)
+        world.api.store.delete("secrets", "team-a", SECRET)
+        assert wait_until(lambda: world.api.store.get("secrets", "team-a", SECRET) is not None, 30)
+        assert sweeps(events) == 1
+    assert sum(count for (_, _, status), count in world.api.journal.counts.items() if status == 500) == 3
 
 
 def test_a_standby_mints_and_writes_nothing_and_begins_at_once_when_it_leads(world: World) -> None:

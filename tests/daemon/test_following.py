@@ -1,5 +1,7 @@
 """The configuration's file is followed: told once of each change that counts, whatever way it was written."""
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from rotator.config import Config
 from rotator.daemon.following import Follower, digest
 from rotator.errors import ConfigError
 from tests.outside import CONFIG, ECR_ONLY
-from tests.waiting import eventually
+from tests.waiting import eventually, wait_until
 
 OFTEN = timedelta(milliseconds=20)
 BROKEN = CONFIG.replace("registries:", "registers:")
@@ -31,10 +33,10 @@ class Told:
 
 
 @contextmanager
-def following(path: Path) -> Iterator[Told]:
+def following(path: Path, every: timedelta = OFTEN) -> Iterator[Told]:
     """Follow the file, after it was loaded."""
     told = Told()
-    follower = Follower(path, told.take, told.bad.append, every=OFTEN)
+    follower = Follower(path, told.take, told.bad.append, every=every)
     follower.load()
     follower.start()
     try:
@@ -111,6 +113,42 @@ def test_a_file_that_is_gone_for_a_while_is_a_bad_one(tmp_path: Path) -> None:
         path.write_text(CONFIG)
         eventually(lambda: told.good, "that it is back")
         assert len(told.bad) == 1
+
+
+def test_a_file_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
+    """It has changed at each look: only what stays from one look to the next counts."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    done = threading.Event()
+
+    def write() -> None:
+        written = BROKEN
+        while not done.wait(0.001):
+            written += "#"
+            path.write_text(written)
+        path.write_text(ECR_ONLY)
+
+    with following(path, every=timedelta(seconds=0.4)) as told:
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert not wait_until(lambda: told.bad or told.good, 1.5)
+        done.set()
+        writer.join()
+        eventually(lambda: told.good, "what stays")
+        assert told.bad == []
+
+
+def test_a_pipe_in_the_files_place_is_a_bad_one(tmp_path: Path) -> None:
+    """Nobody writes to it, so it must not be opened: what stands there afterwards counts."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    with following(path) as told:
+        path.unlink()
+        os.mkfifo(path)
+        eventually(lambda: told.bad, "that it is a pipe")
+        assert "is a pipe" in str(told.bad[0])
+        as_an_editor(path, ECR_ONLY)
+        eventually(lambda: told.good, "the file in its place")
 
 
 def test_the_same_content_written_again_is_no_change(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """The configuration changes while the program runs: taken over without a restart and without a mint, or refused."""
 
+import threading
 from dataclasses import replace
 
+from rotator.sandbox.apiserver import Call
 from tests.commands.shell import TEAMS, Shell
+from tests.daemon.test_following import BROKEN
 from tests.daemon.test_leading import leads, lease, replica, served
+from tests.daemon.test_shown import page, values
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.program import Running
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 QUIET = "renewal: {sweep: 1h}\n"
 OTHER = "other-pull"
@@ -71,6 +75,43 @@ def test_a_bad_one_is_refused_with_every_problem_and_the_old_one_stays(shell: Sh
     (refused,) = running.events("configuration.refused")
     assert len(refused["problems"]) == 3
     assert refused["message"] == "the one before stays in force"
+
+
+def test_a_bad_one_that_comes_while_a_good_one_is_taken_over_stays_refused(shell: Shell) -> None:
+    """The takeover lasts seconds, since the API server hangs; that it ends well says nothing of what the file holds."""
+    shell.configure(ECR_ONLY + QUIET)
+    mended = threading.Event()
+
+    def hang(_: Call) -> None:
+        mended.wait(PATIENCE)
+
+    with shell.start("run") as running:
+        eventually(lambda: has(shell, SECRET) and running.events("pass.finished"), "the first pass")
+        shell.api.before_request(hang)
+        shell.add_namespaces("team-new")
+        shell.configure(BOTH + QUIET + "leaderElection: {name: other}\n")
+        eventually(lambda: running.events("pass.abandoned"), "the takeover")
+        shell.configure(BROKEN)
+        eventually(lambda: running.events("configuration.refused") and reloads(running), "both")
+        assert "[-]configuration failed: the file is refused" in page(running, "/readyz").text
+        assert values(running, "rotator_configuration_last_reload_successful") == {(): 0}
+        mended.set()
+        assert running.end() == 0
+
+
+def test_whoever_loses_the_lead_by_another_lease_shows_no_more_how_things_stand(shell: Shell) -> None:
+    """The other Lease is somebody else's: what was seen as a leader gets old, and would ring alarms."""
+    shell.configure(ECR_ONLY + QUIET)
+    held = {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}
+    shell.api.store.create("leases", "default", {"metadata": {"name": "other"}, "spec": held})
+    with shell.start("run") as running:
+        eventually(lambda: values(running, "rotator_credential_expiry_timestamp_seconds"), "what a leader shows")
+        shell.configure(ECR_ONLY + QUIET + "leaderElection: {name: other}\n")
+        eventually(lambda: reloads(running) == 1, "the other Lease")
+        eventually(lambda: page(running, "/readyz").status == 200, "a standby")
+        assert values(running, "rotator_credential_expiry_timestamp_seconds") == {}
+        assert values(running, "rotator_leader") == {(): 0}
+        assert running.end() == 0
 
 
 def test_another_lease_is_taken_over_too(shell: Shell) -> None:

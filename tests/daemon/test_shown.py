@@ -1,6 +1,7 @@
 """What the program shows while it runs: to the kubelet's probes, and to Prometheus."""
 
 import socket
+import threading
 import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +10,12 @@ from urllib.error import HTTPError
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rotator.sandbox.apiserver import Call
 from tests.commands.shell import TEAMS, Shell
-from tests.daemon.test_leading import leads, replica, served
+from tests.daemon.test_leading import ELECTION, leads, replica, served
 from tests.outside import ECR_ONLY, SECRET
 from tests.program import Running
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 QUIET = "renewal: {sweep: 1h}\n"
 
@@ -102,6 +104,26 @@ def test_a_configuration_that_was_refused_is_shown_until_it_is_mended(shell: She
         assert running.end() == 0
 
 
+def test_a_leader_that_can_no_longer_renew_its_lease_is_not_ready(shell: Shell) -> None:
+    """Its name still stands in the Lease, but it is no standby: nobody writes any more, and the probe says so."""
+    shell.configure(ECR_ONLY + QUIET + ELECTION)
+    mended = threading.Event()
+
+    def hang(call: Call) -> None:
+        if call.place.resource.name == "leases" and call.verb == "update":
+            mended.wait(PATIENCE)
+
+    with shell.start("run") as running:
+        eventually(lambda: page(running, "/readyz").status == 200, "that it is ready")
+        shell.api.before_request(hang)
+        eventually(lambda: running.events("lease.lost"), "the end of its lead")
+        assert page(running, "/readyz").has("[-]first-pass failed: nobody leads")
+        assert page(running, "/healthz").status == 200
+        mended.set()
+        eventually(lambda: page(running, "/readyz").status == 200, "that it leads again")
+        assert running.end() == 0
+
+
 def test_without_an_api_server_it_is_alive_and_not_ready(shell: Shell) -> None:
     """A restart would not bring the API server back."""
     shell.configure(ECR_ONLY + QUIET)
@@ -110,7 +132,7 @@ def test_without_an_api_server_it_is_alive_and_not_ready(shell: Shell) -> None:
         eventually(lambda: running.events("lease.failed"), "a look at the Lease")
         assert page(running, "/healthz").status == 200
         ready = page(running, "/readyz")
-        assert (ready.status, "[-]first-pass failed: nobody leads yet" in ready.text) == (503, True)
+        assert (ready.status, "[-]first-pass failed: nobody leads" in ready.text) == (503, True)
         shell.api.start()
         eventually(lambda: page(running, "/readyz").status == 200, "that it is ready")
         assert running.end() == 0

@@ -23,6 +23,8 @@ UNASKED = CONFIG.replace("]}\n  - name", "]}\n    probe: {enabled: false}\n  - n
     "]}\npullSecrets", "]}\n    probe: {enabled: false}\npullSecrets"
 )
 """No registry is asked: these tests are about the clouds."""
+OTHER_PROD = UNASKED.replace("    probe: {enabled: false}\n", "    probe: {enabled: false}\n    deadline: 7s\n", 1)
+"""The same, but for a setting of the first registry."""
 
 
 @dataclass
@@ -188,6 +190,83 @@ def test_a_failure_keeps_what_was_minted_before(office: Office) -> None:
     office.fail(MintRefused("no"))
     assert office.minting.held["prod"] is held
     assert [offer.credential for offer in office.minting.offers[ECR]] == [held]
+
+
+def test_a_registry_that_stays_keeps_all_that_it_has_and_another_begins_anew(office: Office) -> None:
+    """Another setting makes it another registry, whatever its name: its credential, failure and provider are gone."""
+    office.mint("prod")
+    office.mint("images")
+    office.fail(MintRefused("no"))
+    office.clouds["images"].answers = [failing(MintRefused("no"))]
+    office.mint("images")
+    held = office.minting.held
+    office.minting.serve(config(OTHER_PROD))
+    assert office.minting.held == {"images": held["images"]}
+    assert set(office.minting.offers) == {GAR}
+    assert (office.minting.failure("prod"), office.minting.failure("images") is None) == (None, False)
+    office.mint("prod")
+    office.mint("images")
+    assert office.built == ["prod", "images", "prod"]
+
+
+@pytest.mark.parametrize("answer", [credential, failing(MintRefused("no"))])
+def test_what_a_mint_gives_for_what_left_meanwhile_counts_for_nothing(
+    office: Office, answer: Callable[[], Credential]
+) -> None:
+    """Neither a credential nor a failure: who has that name now was not asked yet."""
+    cloud = office.clouds["prod"]
+    cloud.answers = [answer]
+    cloud.open.clear()
+    late = office.minting.start("prod", "a test", LONG, None)
+    office.minting.serve(config(OTHER_PROD))
+    cloud.open.set()
+    late.result(SECONDS)
+    assert (office.minting.held, office.minting.offers, office.minting.failure("prod")) == ({}, {}, None)
+
+
+def test_nobody_waits_for_the_mint_of_what_left(office: Office) -> None:
+    """Who has its name now is asked at once, and the end of the old one does not end that."""
+    cloud = office.clouds["prod"]
+    cloud.open.clear()
+    late = office.minting.start("prod", "a test", LONG, None)
+    office.minting.serve(config(OTHER_PROD))
+    new = office.minting.start("prod", "a test", LONG, None)
+    assert new is not late
+    cloud.open.set()
+    new.result(SECONDS)
+    assert set(office.minting.held) == {"prod"}
+
+
+def test_a_mint_under_way_for_what_stays_is_joined_after_a_change(office: Office) -> None:
+    """Another registry changed: this one's cloud is asked once, and what it gives counts."""
+    cloud = office.clouds["images"]
+    cloud.open.clear()
+    under_way = office.minting.start("images", "a test", {}, None)
+    office.minting.serve(config(OTHER_PROD))
+    assert office.minting.start("images", "a test", {}, None) is under_way
+    cloud.open.set()
+    under_way.result(SECONDS)
+    assert (set(office.minting.held), cloud.calls) == ({"images"}, 1)
+
+
+def test_a_provider_that_was_being_built_for_what_left_is_nobody_elses() -> None:
+    """Its registry has another setting by then: the next mint has a provider that knows it."""
+    building, go_on, built = threading.Event(), threading.Event(), list[Registry]()
+
+    def build(registry: Registry) -> OpenCloud:
+        building.set()
+        assert go_on.wait(SECONDS)
+        built.append(registry)
+        return OpenCloud(credential)
+
+    minting = Minting(config(UNASKED), build, lambda: NOW)
+    early = minting.start("prod", "a test", LONG, None)
+    assert building.wait(SECONDS)
+    minting.serve(config(OTHER_PROD))
+    go_on.set()
+    early.result(SECONDS)
+    minting.start("prod", "a test", LONG, None).result(SECONDS)
+    assert built == [config(UNASKED).registry("prod"), config(OTHER_PROD).registry("prod")]
 
 
 @dataclass
