@@ -55,6 +55,9 @@ Exit codes:
 LOOK_AGAIN = timedelta(seconds=3)
 """Between two looks of `status --watch`."""
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""From the kubelet, from Ctrl-C, and from a terminal that was closed."""
+
 STOPPED = 128
 """The exit code of a program that a signal ended is this much more than the signal's number, as in every shell."""
 
@@ -235,7 +238,7 @@ def run(options: Options, health_address: str, metrics_address: str) -> None:
             health_address=parse_address(health_address),
             metrics_address=parse_address(metrics_address),
         ).run(stop)
-    _leave_behind_what_hangs()
+        _end_now()
 
 
 @cli.command("explain", epilog="\b\nExit codes:\n  0  it pulls\n  1  it does not, or nobody can tell")
@@ -437,14 +440,15 @@ def _output_named() -> Iterator[None]:
 
 @contextmanager
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Call `stop` on SIGTERM and SIGINT, which PID 1 of a container would not even notice; yields those that came."""
+    """Call `stop` on the signals of ENDING, which a container's PID 1 would not notice; yields those that came."""
     came: list[int] = []
 
     def note(number: int, _frame: object) -> None:
         came.append(number)
         stop()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    ours = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, note) for number in ours}
     try:
         yield came
     finally:
@@ -452,11 +456,13 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _leave_behind_what_hangs() -> None:
-    """End the process now if a thread still waits for a peer: the interpreter would wait for that thread, too."""
-    if threading.active_count() > 1:
-        _settle(sys.stdout, sys.stderr)
-        os._exit(0)
+def _end_now() -> None:
+    """End the process now, and well.
+
+    The interpreter would wait for threads that wait for a peer, and a second SIGTERM would find nobody who minds it.
+    """
+    _settle(sys.stdout, sys.stderr)
+    os._exit(0)
 
 
 def _say(line: str) -> None:

@@ -45,7 +45,7 @@ FIRST_RETRY = timedelta(seconds=5)
 IN_POSITION = timedelta(seconds=2)
 """How long the first sweep waits for the watches, so that nothing changes unheard between the two."""
 
-END = timedelta(seconds=2)
+END = timedelta(seconds=1.5)
 """How long an end waits for passes and watches; a request that still waits for its answer then is left behind. A write
 is one request with its own preconditions, so whatever becomes of it, it is whole."""
 
@@ -114,9 +114,9 @@ class Duty:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
-    def begin(self) -> None:
+    def begin(self, stop: threading.Event | None = None) -> None:
         """Start the watches, the alarms and the workers; the first sweep runs when this returns, or soon."""
-        self._begin_to_hear()
+        self._begin_to_hear(stop or threading.Event())
         self._alive = self._health.loop("scheduler", SILENCE)
         self._set_rounds()
         self._scheduler.modify_job(SWEEP, next_run_time=self._clock())
@@ -173,13 +173,14 @@ class Duty:
         trigger = IntervalTrigger(seconds=every.total_seconds(), timezone="UTC")
         self._scheduler.add_job(work, trigger, args=args, id=job, replace_existing=True)
 
-    def _begin_to_hear(self) -> None:
+    def _begin_to_hear(self, stop: threading.Event) -> None:
         """Start the watches, and wait a moment until each has its position or a failure."""
         for reflector in self.reflectors:
             reflector.start()
         until = time.monotonic() + IN_POSITION.total_seconds()
         while time.monotonic() < until and not all(r.health.synced or r.health.failures for r in self.reflectors):
-            time.sleep(0.01)
+            if stop.wait(0.01):
+                return
 
     def _sweep(self, reason: str) -> None:
         """A pass over everything, where this process leads."""

@@ -20,6 +20,9 @@ from rotator.errors import ConfigError
 EVERY = timedelta(seconds=1)
 """How often it is looked at: a stat costs 2 µs."""
 
+PATIENCE = 10
+"""A file that is found changed so often in a row is read as it is: whoever writes it does not mean to come to rest."""
+
 Signature = tuple[int, ...] | None
 """What tells one state of a file from another without reading it; None: it cannot be told."""
 
@@ -64,11 +67,12 @@ class Follower:
         self._stopping.set()
 
     def _run(self) -> None:
-        before = self._seen
+        before, restless = self._seen, 0
         while not self._stopping.wait(self._every.total_seconds()):
             now = _signature(self._path)
-            if now == before and now != self._seen:
-                self._seen = now
+            restless = 0 if now == before else restless + 1
+            if now != self._seen and (now == before or restless > PATIENCE):
+                self._seen, restless = now, 0
                 self._look()
             before = now
 

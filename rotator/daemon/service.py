@@ -43,6 +43,9 @@ JUMP = timedelta(seconds=5)
 SILENCE = timedelta(seconds=60)
 """How long a loop may show no progress; each comes round in seconds, whatever the API server does."""
 
+BRIEFLY = timedelta(seconds=1)
+"""The same for each part that ends while another configuration is taken over."""
+
 PARTING_WORDS = timedelta(seconds=0.5)
 """How long Events that wait are still sent."""
 
@@ -69,7 +72,9 @@ class Daemon:
         self._clock = clock
         self._follower = Follower(config_file, self._take, self._take_refusal)
         self._config, self._digest = self._follower.load()
-        self._found: SimpleQueue[Callable[[], None]] = SimpleQueue()  # what stood in the file, good or bad, in order
+        self._found: SimpleQueue[Callable[[threading.Event], None]] = (
+            SimpleQueue()
+        )  # what stood in the file, good or bad, in order
         self._refusal = ""
         self._cluster = Cluster.connect(kubeconfig, context, workers=WORKERS, may_write=self.leads)
         self._lease = self._candidate(self._config.leader_election)
@@ -90,7 +95,7 @@ class Daemon:
             for server in self._servers:
                 serving.enter_context(server)
             try:
-                self._begin()
+                self._begin(stop)
                 self._attend(stop)
             finally:
                 self._end()
@@ -100,9 +105,9 @@ class Daemon:
         """Whether this process may write, now."""
         return self._lease is None or self._lease.holds()
 
-    def _begin(self) -> None:
+    def _begin(self, stop: threading.Event) -> None:
         self._sender.start()
-        self._go_on_duty()
+        self._go_on_duty(stop)
         self._follower.start()
         sweep, registries = self._config.renewal.sweep.total_seconds(), len(self._config.registries)
         log.info("daemon.started", sweep_s=sweep, registries=registries, configuration=self._digest)
@@ -120,7 +125,7 @@ class Daemon:
                 log.warning("clock.jumped", by_s=round(moved.total_seconds()))
                 self._duty.clock_was_set()
             while not self._found.empty() and not stop.is_set():
-                self._found.get()()
+                self._found.get()(stop)
 
     def _offset(self) -> timedelta:
         """The wall clock less the monotonic one: steady, unless the wall clock is set or the machine slept."""
@@ -150,10 +155,10 @@ class Daemon:
             health=self._health,
         )
 
-    def _go_on_duty(self) -> None:
+    def _go_on_duty(self, stop: threading.Event) -> None:
         if self._lease and not self._lease.started:
             self._lease.start()
-        self._duty.begin()
+        self._duty.begin(stop)
 
     # What is shown ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ class Daemon:
 
     def _take_refusal(self, error: ConfigError) -> None:
         """A bad one; said by the same thread, so that one which came before it does not count as the file's last."""
-        self._found.put(partial(self._refuse, error))
+        self._found.put(lambda _stop: self._refuse(error))
 
     def _refuse(self, error: RotatorError) -> None:
         self._metrics.refused_configuration()
@@ -197,8 +202,8 @@ class Daemon:
         self._refusal = f"the file is refused ({len(problems)} problems), the one before stays in force"
         log.error("configuration.refused", problems=list(problems), message="the one before stays in force")
 
-    def _reload(self, config: Config, digest: str) -> None:
-        """Take it over: what is under way ends first, and what is fresh stays fresh."""
+    def _reload(self, config: Config, digest: str, stop: threading.Event) -> None:
+        """Take it over: what is under way ends first, and what is fresh stays fresh. A stop does not wait for all this."""
         try:
             lease = self._lease
             if config.leader_election != self._config.leader_election:
@@ -207,12 +212,16 @@ class Daemon:
             self._refuse(error)
             return
         if config != self._config:
-            self._duty.end()
+            self._duty.end(BRIEFLY)
+            if stop.is_set():
+                return
             if lease is not self._lease:
                 self._replace_lease(lease)
             self._minting.serve(config)
             self._config, self._duty = config, self._duty_by(config)
-            self._go_on_duty()
+            if stop.is_set():
+                return
+            self._go_on_duty(stop)
         self._refusal = ""
         self._metrics.configured(config, digest)
         log.info("configuration.reloaded", configuration=digest, registries=len(config.registries))
@@ -240,4 +249,4 @@ class Daemon:
         before, self._lease = self._lease, lease
         self._witnesses.lead_changed()  # the new one tells of a lead that it gets, not of one that is lost with the old
         if before:
-            before.stop(GIVE_BACK)
+            before.stop(BRIEFLY)

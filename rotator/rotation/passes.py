@@ -119,7 +119,8 @@ class Rotation:
         report = Report(tuple(results), self._statuses(sight, mints, late), sight.snapshot)
         self._teller.tell(report)
         log.info("pass.finished", namespace=only, write=write, **report.counts())
-        self._observer.passed(report, time.monotonic() - began)
+        if not self._is_stopping():  # what was broken off says little of how things stand
+            self._observer.passed(report, time.monotonic() - began)
         if when_late is not None:
             for name, mint in late.items():
                 mint.add_done_callback(partial(_tell, when_late, name))

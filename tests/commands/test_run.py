@@ -235,6 +235,32 @@ def test_the_lease_is_not_given_back_while_a_write_is_under_way(shell: Shell) ->
     assert not holder()
 
 
+def test_a_signal_ends_it_while_a_configuration_is_taken_over_and_the_api_server_hangs(shell: Shell) -> None:
+    """A stop does not wait for the reload to come to its end."""
+    shell.configure(CONFIG + OFTEN)
+    mended = threading.Event()
+    with shell.start("run") as running:
+        eventually(lambda: passes(running), "the first pass")
+        shell.api.before_request(lambda _: mended.wait(PATIENCE) and None)
+        shell.configure(CONFIG + OFTEN + "leaderElection: {name: other}\n")
+        eventually(lambda: running.events("pass.abandoned"), "that the reload has begun")
+        assert running.end(seconds=SOON) == 0
+        mended.set()
+
+
+def test_signals_that_come_again_and_again_change_nothing(shell: Shell) -> None:
+    """An impatient person, or a kubelet and a terminal together: it ends once, and well."""
+    shell.configure(CONFIG + OFTEN)
+    with shell.start("run") as running:
+        eventually(lambda: passes(running), "the first pass")
+        while running.process.poll() is None:
+            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+                running.process.send_signal(number)
+            threading.Event().wait(0.01)
+        assert running.process.wait() == 0
+    assert running.events("lease.released")
+
+
 def test_a_killed_process_loses_nothing_and_a_restart_mints_nothing_that_is_not_due(shell: Shell) -> None:
     """SIGKILL, and started again: all state is in the cluster, so it asks no cloud and writes nothing."""
     shell.configure(CONFIG + OFTEN)

@@ -161,3 +161,26 @@ def test_the_same_content_written_again_is_no_change(tmp_path: Path) -> None:
         path.write_text(ECR_ONLY)
         eventually(lambda: told.good, "the change")
         assert [content for _, content in told.good] == [digest(ECR_ONLY)]
+
+
+def test_a_file_that_never_comes_to_rest_is_read_all_the_same(tmp_path: Path) -> None:
+    """Somebody writes it anew all the time: not each version is read, but what it says is taken."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    with following(path) as told:
+        stop = threading.Event()
+
+        def write() -> None:
+            number = 0
+            while not stop.wait(OFTEN.total_seconds() / 4):
+                number += 1
+                as_an_editor(path, f"{ECR_ONLY}# {number}\n")
+
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        try:
+            eventually(lambda: told.good, "the change")
+        finally:
+            stop.set()
+            writer.join()
+    assert told.bad == []
