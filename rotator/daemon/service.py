@@ -72,9 +72,8 @@ class Daemon:
         self._clock = clock
         self._follower = Follower(config_file, self._take, self._take_refusal)
         self._config, self._digest = self._follower.load()
-        self._found: SimpleQueue[Callable[[threading.Event], None]] = (
-            SimpleQueue()
-        )  # what stood in the file, good or bad, in order
+        # What stood in the file, good or bad, in order.
+        self._found: SimpleQueue[Callable[[threading.Event], None]] = SimpleQueue()
         self._refusal = ""
         self._cluster = Cluster.connect(kubeconfig, context, workers=WORKERS, may_write=self.leads)
         self._lease = self._candidate(self._config.leader_election)
@@ -203,7 +202,7 @@ class Daemon:
         log.error("configuration.refused", problems=list(problems), message="the one before stays in force")
 
     def _reload(self, config: Config, digest: str, stop: threading.Event) -> None:
-        """Take it over: what is under way ends first, and what is fresh stays fresh. A stop does not wait for all this."""
+        """Take it over: what is under way ends first, and what is fresh stays fresh. A stop does not wait for that."""
         try:
             lease = self._lease
             if config.leader_election != self._config.leader_election:

@@ -239,9 +239,13 @@ def test_a_signal_ends_it_while_a_configuration_is_taken_over_and_the_api_server
     """A stop does not wait for the reload to come to its end."""
     shell.configure(CONFIG + OFTEN)
     mended = threading.Event()
+
+    def hang(_: Call) -> None:
+        mended.wait(PATIENCE)
+
     with shell.start("run") as running:
         eventually(lambda: passes(running), "the first pass")
-        shell.api.before_request(lambda _: mended.wait(PATIENCE) and None)
+        shell.api.before_request(hang)
         shell.configure(CONFIG + OFTEN + "leaderElection: {name: other}\n")
         eventually(lambda: running.events("pass.abandoned"), "that the reload has begun")
         assert running.end(seconds=SOON) == 0
