@@ -4,7 +4,7 @@ Prints the median of some runs in seconds, from the moment the process is starte
 first Secret, and how often the bare import of the program fits into that.
 """
 
-# ruff: noqa: INP001, T201, TID251  (a script: in no package, prints its result, and measures time)
+# ruff: noqa: T201, TID251  (a script: in no package, prints its result, and measures time)
 
 import statistics
 import subprocess
