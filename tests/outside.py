@@ -3,12 +3,15 @@
 import base64
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rotator.sandbox.apiserver import ApiServer
 from rotator.sandbox.internet import Internet
+from rotator.sandbox.worker import Client, Kubelet
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 GAR = "europe-west1-docker.pkg.dev"
@@ -100,6 +103,16 @@ class Outside(Surroundings):
         for name in names:
             self.api.store.create_namespace(name)
             self.api.store.create_service_account(name, "workers")
+
+    @contextmanager
+    def kubelet(self) -> Iterator[Kubelet]:
+        """A kubelet of the emulated cluster."""
+        ca = str(self.net.ca_file)
+        client = Client(self.api.url, self.api.add_user("kubelet"), ca, self.net.proxy.url, ca)
+        try:
+            yield Kubelet(client)
+        finally:
+            client.close()
 
     def writes(self) -> int:
         """How many Secret writes the API server took."""

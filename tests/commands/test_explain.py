@@ -2,27 +2,16 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from rotator.sandbox.worker import Client, Image, Kubelet
+from rotator.sandbox.worker import Image
 from tests.commands.shell import Shell
 from tests.outside import ACR, ECR, GAR, SECRET
 
 IMAGE = Image(ECR, "shuffle/worker", "1.4")
 ACCOUNT = "workers"
-
-
-@contextmanager
-def kubelet(shell: Shell) -> Iterator[Kubelet]:
-    """A kubelet of this cluster."""
-    ca = str(shell.net.ca_file)
-    client = Client(shell.api.url, shell.api.add_user("kubelet"), ca, shell.net.proxy.url, ca)
-    yield Kubelet(client)
-    client.close()
 
 
 def leaked(shell: Shell, text: str) -> list[str]:
@@ -39,7 +28,7 @@ def explained(shell: Shell, *words: str, image: Image = IMAGE) -> dict[str, Any]
     assert done.returncode == (0 if found["verdict"].startswith("Pulls") else 1)
     assert not leaked(shell, done.stdout)
     if not words:
-        with kubelet(shell) as node:
+        with shell.kubelet() as node:
             pod = node.create("team-a", f"p-{len(shell.api.store.list('pods'))}", ACCOUNT, image)
             assert pod is not None
             assert node.pull(pod, image).ok == (found["verdict"] == "Pulls")

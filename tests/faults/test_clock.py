@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from rotator.clock import utc_now
 from rotator.daemon import Daemon
 from rotator.providers import provider_for
-from rotator.sandbox.worker import Client, Image, Kubelet
+from rotator.sandbox.worker import Image
 from tests.outside import ACR, CONFIG, ECR, GAR
 from tests.scenarios.world import World
 from tests.scenarios.world import world as make_world
@@ -42,15 +42,6 @@ def at_work(world: World) -> Iterator[None]:
         running.join()
 
 
-@contextmanager
-def worker(world: World) -> Iterator[Kubelet]:
-    """A kubelet in this world."""
-    ca = str(world.net.ca_file)
-    client = Client(world.api.url, world.api.add_user("kubelet"), ca, world.net.proxy.url, ca)
-    yield Kubelet(client)
-    client.close()
-
-
 def is_new(world: World, before: dict[str, str]) -> bool:
     """Whether another password is published for each of these hosts."""
     return all(world.password("team-a", host) != password for host, password in before.items())
@@ -60,7 +51,7 @@ def is_new(world: World, before: dict[str, str]) -> bool:
 def test_the_clock_is_set(world: World, hours: int, stale: tuple[str, ...]) -> None:
     """It is said, and what the new time makes stale is renewed within seconds; a Pod then pulls from every registry."""
     hosts = (ECR, GAR, ACR)
-    with capture_logs() as events, worker(world) as kubelet, at_work(world):
+    with capture_logs() as events, world.kubelet() as kubelet, at_work(world):
         eventually(lambda: any(event["event"] == "pass.finished" for event in events), "the first pass")
         before = {host: world.password("team-a", host) for host in stale}
         world.clock.advance(hours=hours)
