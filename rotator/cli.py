@@ -241,7 +241,10 @@ def run(options: Options, health_address: str, metrics_address: str) -> None:
         _end_now()
 
 
-@cli.command("explain", epilog="\b\nExit codes:\n  0  it pulls\n  1  it does not, or nobody can tell")
+@cli.command(
+    "explain",
+    epilog="\b\nExit codes:\n  0  it pulls\n  1  it does not, or nobody can tell\n  3  the cluster cannot be used",
+)
 @click.argument("image")
 @click.option("--namespace", "-n", type=_Name(dots=False), required=True, help="Where the Pod is, or would be.")
 @click.option("--service-account", "-s", type=_Name(), help="Of a Pod that would be created now.")
@@ -265,6 +268,7 @@ def explain_image(
     logs.configure("critical", "console")
     cluster = Cluster.connect(kubeconfig, context)
     try:
+        cluster.check_reachable()
         if service_account:
             explanation = explain.of_service_account(cluster, image, namespace, service_account)
         else:

@@ -157,3 +157,10 @@ def test_who_may_not_read_a_secret_is_told_the_rule(served: Shell) -> None:
     done = served.run("explain", str(IMAGE), "-n", "team-a", "-s", ACCOUNT)
     assert done.returncode == 1
     assert "verbs [get] on serviceaccounts named workers in namespace team-a" in done.stderr
+
+
+def test_without_a_cluster_nothing_is_said_of_the_image(shell: Shell) -> None:
+    """Exit code 3, as of every command: that is no word about the pull."""
+    shell.api.stop()
+    done = shell.run("explain", str(IMAGE), "-n", "team-a", "-s", ACCOUNT)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
