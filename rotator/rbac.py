@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
-
 from rotator import selection
 from rotator.config import Config, Former, PullSecret
+from rotator.plainyaml import dump
 from rotator.scopes import scopes
 
 API = "rbac.authorization.k8s.io"
@@ -69,7 +68,17 @@ def manifests(config: Config, subject: Subject, *, watching: bool) -> list[Manif
 
 def text(roles: Sequence[Manifest]) -> str:
     """The manifests as YAML, for `kubectl apply -f -`."""
-    return "---\n".join((_head(roles), *map(_document, roles)))
+    return "---\n".join((_head(roles), *map(document, roles)))
+
+
+def document(role: Manifest) -> str:
+    """One of them as YAML, with a word on each rule."""
+    rules = role.get("rules", ())
+    words = _PURPOSES | (_WHERE_PRUNED if any("delete" in rule["verbs"] for rule in rules) else {})
+    left = iter(rules)
+    return re.sub(
+        "^ *(?=- apiGroups:)", lambda indent: _purposes(next(left), words, indent[0]), dump(role), flags=re.MULTILINE
+    )
 
 
 # What a pass asks for ------------------------------------------------------------------------------------------------
@@ -219,29 +228,6 @@ _WHERE_PRUNED = {
 }
 
 
-class _Dumper(yaml.SafeDumper):
-    """Words in a row on one line, as people write them, and in quotes where any YAML reader may take them for more."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, indentless and flow)
-
-    def represent_words(self, data: Sequence[object]) -> yaml.Node:
-        flow = all(isinstance(item, str) for item in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
-
-    def represent_word(self, data: str) -> yaml.Node:
-        # kubectl's reader takes 1e5 for a number and y for true; PyYAML, which knows other forms, leaves both bare.
-        plain = data[:1].isalpha() and len(data) > 1
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if plain else '"')
-
-
-_Dumper.add_representer(list, _Dumper.represent_words)
-_Dumper.add_representer(str, _Dumper.represent_word)
-
-
 def _head(roles: Sequence[Manifest]) -> str:
     places = dict.fromkeys(place for role in roles if (place := role["metadata"].get("namespace")))
     words = "What rotator may do with its configuration, as `rotator rbac` prints it."
@@ -252,16 +238,6 @@ def _head(roles: Sequence[Manifest]) -> str:
     if not roles:
         words = "The configuration means no namespace, so rotator needs no right."
     return textwrap.indent(textwrap.fill(words, 118, break_on_hyphens=False), "# ") + "\n"
-
-
-def _document(manifest: Manifest) -> str:
-    dumped = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=10_000)
-    rules = manifest.get("rules", ())
-    words = _PURPOSES | (_WHERE_PRUNED if any("delete" in rule["verbs"] for rule in rules) else {})
-    left = iter(rules)
-    return re.sub(
-        "^ *(?=- apiGroups:)", lambda indent: _purposes(next(left), words, indent[0]), dumped, flags=re.MULTILINE
-    )
 
 
 def _purposes(rule: Manifest, words: Mapping[tuple[str, str], str], indent: str) -> str:

@@ -91,6 +91,19 @@ class Name(click.ParamType[str]):
         return value
 
 
+class Pair(click.ParamType[tuple[str, str]]):
+    """A key and its value."""
+
+    name = "key=value"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The two."""
+        key, equals, rest = value.partition("=")
+        if not key or not equals:
+            self.fail("write it as KEY=VALUE", param, ctx)
+        return key, rest
+
+
 def with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
     """Give the command the options above, as one argument."""
 

@@ -1,14 +1,17 @@
-"""`schema` and `rbac`: what is printed for other tools."""
+"""`schema`, `rbac` and `manifests`: what is printed for other tools."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rotator import config as configuration
-from rotator import rbac
+from rotator import logs, manifests, rbac
 from rotator.cli.ending import output_named
-from rotator.cli.options import Name, config_option
+from rotator.cli.options import Name, Pair, config_option
+from rotator.errors import ConfigError
 
 
 @click.command()
@@ -18,20 +21,99 @@ def schema() -> None:
         click.echo(json.dumps(configuration.schema(), indent=2))
 
 
-@click.command("rbac")
-@config_option
-@click.option("--namespace", type=Name(dots=False), default="rotator", show_default=True, help="Where rotator runs.")
-@click.option("--service-account", type=Name(), default="rotator", show_default=True, help="Its ServiceAccount there.")
-@click.option("--name", type=Name(), default="rotator", show_default=True, help="Of the roles and their bindings.")
-@click.option(
+mode_option = click.option(
     "--mode",
     type=click.Choice(("deployment", "cronjob")),
     default="deployment",
     show_default=True,
     help="For rotator run, which watches, or for rotator once, which need not.",
 )
+namespace_option = click.option(
+    "--namespace", type=Name(dots=False), default="rotator", show_default=True, help="Where rotator runs."
+)
+
+
+@click.command("rbac")
+@config_option
+@namespace_option
+@click.option("--service-account", type=Name(), default="rotator", show_default=True, help="Its ServiceAccount there.")
+@click.option("--name", type=Name(), default="rotator", show_default=True, help="Of the roles and their bindings.")
+@mode_option
 def print_rbac(config_file: Path, namespace: str, service_account: str, name: str, mode: str) -> None:
     """Print the smallest roles for the configuration, for `kubectl apply -f -`."""
     config, subject = configuration.load(config_file), rbac.Subject(namespace, service_account, name)
     with output_named():
         click.echo(rbac.text(rbac.manifests(config, subject, watching=mode == "deployment")), nl=False)
+
+
+@click.command("manifests")
+@config_option
+@mode_option
+@namespace_option
+@click.option("--name", type=Name(dots=False), default="rotator", show_default=True, help="Of every object.")
+@click.option("--image", default=manifests.Wanted().image, show_default=True, help="As your nodes pull it.")
+@click.option(
+    "--schedule", default=manifests.Wanted().schedule, show_default=True, help="Of the CronJob, in the form of cron."
+)
+@click.option(
+    "--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="What rotator logs there."
+)
+@click.option("--annotation", "annotations", type=Pair(), multiple=True, help="One of the ServiceAccount: KEY=VALUE.")
+@click.option("--pod-label", "pod_labels", type=Pair(), multiple=True, help="One more label of the Pods: KEY=VALUE.")
+@click.option("--env", "variables", type=Pair(), multiple=True, help="A variable of the environment: NAME=VALUE.")
+@click.option(
+    "--token",
+    "tokens",
+    type=Pair(),
+    multiple=True,
+    help=f"A token of the ServiceAccount for a cloud, in {manifests.TOKENS}: FILE=AUDIENCE.",
+)
+@click.option(
+    "--file",
+    "files",
+    type=click.Path(path_type=Path, readable=False),
+    multiple=True,
+    help=f"A file that holds no secret, to stand in {manifests.FILES} beside the configuration.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    type=Name(dots=False),
+    multiple=True,
+    help=f"A Secret of that namespace, to be mounted in {manifests.SECRETS} under its name.",
+)
+@click.option(
+    "--port", "ports", type=click.IntRange(1, 65535), multiple=True, help="One more TCP port that rotator may call."
+)
+def print_manifests(
+    config_file: Path,
+    annotations: Sequence[tuple[str, str]],
+    pod_labels: Sequence[tuple[str, str]],
+    variables: Sequence[tuple[str, str]],
+    tokens: Sequence[tuple[str, str]],
+    files: Sequence[Path],
+    **others: Any,  # noqa: ANN401  (as click gives them: the rest of Wanted)
+) -> None:
+    """Print all that rotator needs in a cluster, for `kubectl apply --server-side -f -`."""
+    content = configuration.read(config_file)
+    config = configuration.parse(content, str(config_file))
+    wanted = manifests.Wanted(
+        annotations=dict(annotations),
+        pod_labels=dict(pod_labels),
+        variables=dict(variables),
+        tokens=dict(tokens),
+        files={path.name: _harmless(path) for path in files},
+        **others,
+    )
+    with output_named():
+        click.echo(manifests.text(manifests.manifests(config, content, wanted)), nl=False)
+
+
+def _harmless(path: Path) -> str:
+    """The file's text. Raises ConfigError for one that holds a private key: everybody reads a ConfigMap."""
+    content = configuration.read(path)
+    if path.name == "config.yaml":
+        raise ConfigError(str(path), ("is what the configuration is called there; give it another name",))
+    if "PRIVATE KEY-----" in content or '"private_key"' in content:
+        raise ConfigError(str(path), ("holds a private key; put it into a Secret, and mount that with --secret",))
+    return content

@@ -1,0 +1,80 @@
+"""`rotator manifests`: all that rotator needs in a cluster as YAML, from the configuration and the options alone."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.commands.shell import Shell
+from tests.outside import CONFIG
+
+KEY = '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nMII"}'
+
+
+def printed(shell: Shell, *words: str) -> dict[str, dict[str, Any]]:
+    """The objects by their kind."""
+    done = shell.run("manifests", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+
+
+def test_it_prints_manifests_and_needs_neither_cluster_nor_cloud(shell: Shell) -> None:
+    """Exit code 0 with an API server that is down; the roles are those that `rotator rbac` prints, comments and all."""
+    del shell.environment["KUBECONFIG"]
+    shell.api.stop()
+    done = shell.run("manifests", PYTHONHASHSEED="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    roles = shell.run("rbac", PYTHONHASHSEED="2").stdout
+    assert roles[roles.index("---") :] in done.stdout
+    assert shell.mints() == {"prod": 0, "images": 0, "contoso": 0}
+
+
+def test_every_option_arrives_in_the_manifests(shell: Shell) -> None:
+    """Each of them once, in the mode that has the most of them."""
+    (shell.directory / "federation.json").write_text('{"type": "external_account"}')
+    options = """--mode cronjob --namespace tools --name turner --image images.example/rotator:1 --schedule @hourly
+        --log-level debug --annotation eks.amazonaws.com/role-arn=arn:aws:iam::1:role/x --pod-label a/b=true
+        --env HTTPS_PROXY=http://proxy:3128 --token aws=sts.amazonaws.com --file federation.json --secret northwind
+        --port 3128"""
+    objects = printed(shell, *options.split())
+    spec = objects["CronJob"]["spec"]
+    pod = spec["jobTemplate"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert {each["metadata"].get("namespace", "tools") for each in objects.values()} == {"tools"}
+    assert {each["metadata"]["name"] for each in objects.values()} == {"turner"}
+    assert (spec["schedule"], container["image"]) == ("@hourly", "images.example/rotator:1")
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    assert variables == {
+        "ROTATOR_LOG_LEVEL": "debug",
+        "ROTATOR_LOG_FORMAT": "json",
+        "HTTPS_PROXY": "http://proxy:3128",
+    }
+    account = objects["ServiceAccount"]["metadata"]
+    assert account["annotations"] == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}
+    assert pod["metadata"]["labels"]["a/b"] == "true"
+    assert objects["ConfigMap"]["data"] == {"config.yaml": CONFIG, "federation.json": '{"type": "external_account"}'}
+    mounted = {each["mountPath"] for each in container["volumeMounts"]}
+    assert {"/var/run/tokens", "/var/run/secrets/northwind"} <= mounted
+    assert {"port": 3128, "protocol": "TCP"} in objects["NetworkPolicy"]["spec"]["egress"][1]["ports"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--annotation", "novalue"), "KEY=VALUE"),
+        (("--env", "=value"), "KEY=VALUE"),
+        (("--name", "a.b"), "--name"),
+        (("--port", "70000"), "--port"),
+        (("--file", "config.yaml"), "another name"),
+        (("--file", "key.json"), "--secret"),
+        (("--file", "gone.json"), "no such file"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(shell: Shell, words: tuple[str, ...], says: str) -> None:
+    """Exit code 2, and nothing that kubectl could take for manifests; a private key is not repeated."""
+    (shell.directory / "key.json").write_text(KEY)
+    done = shell.run("manifests", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert says in line
+    assert "MII" not in line
