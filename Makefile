@@ -12,6 +12,7 @@ demo: $(VENV)/ready  ## watch a minute of rotation on the embedded sandbox
 
 test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.controlplane --where-possible
+	@$(BIN)/python -m tests.helm --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
 soak: $(VENV)/ready  ## minutes of drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
@@ -23,8 +24,12 @@ bench: controlplane  ## measure repair, take-over, start-up and rest on a large 
 	@$(BIN)/python -m benchmarks.idle
 	@$(BIN)/python -m benchmarks.startup
 
-controlplane: $(VENV)/ready  ## build etcd, kube-apiserver and the rest for the tests, once (needs Go)
+controlplane: $(VENV)/ready  ## build etcd, kube-apiserver, Helm and the rest for the tests, once (needs Go)
 	@$(BIN)/python -m tests.controlplane
+	@$(BIN)/python -m tests.helm
+
+examples: $(VENV)/ready  ## print deploy/examples and the schema of the chart's values again
+	@$(BIN)/python -m tests.deploy.examples
 
 lint: $(VENV)/ready  ## ruff, mypy and the house's layers
 	$(BIN)/ruff check
@@ -49,4 +54,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test soak bench controlplane lint lock clean
+.PHONY: help demo test soak bench controlplane examples lint lock clean

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.controlplane.fixtures import controlplane
+from tests.helm.fixtures import helm
 from tests.registries.fixtures import real_programs
 
-__all__ = ["controlplane", "real_programs"]
+__all__ = ["controlplane", "helm", "real_programs"]
 
 # A busy machine is no defect of the code under test: no deadline for one example, none for finding examples.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
