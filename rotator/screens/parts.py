@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 from rich import box
+from rich.console import Console
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,17 @@ def table_of(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def reading_bar(console: Console) -> Progress:
+    """What is being read, and how much of it; gone when it is done."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed}"),
+        console=console,
+        transient=True,
+    )
 
 
 def span(duration: timedelta) -> str:
