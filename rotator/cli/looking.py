@@ -16,12 +16,13 @@ from rich.text import Text
 from rotator import config as configuration
 from rotator import explain, logs, screens
 from rotator.cli.ending import output_named, stopped_by_signals
-from rotator.cli.options import Name, Options, context_option, kubeconfig_option, with_options
+from rotator.cli.options import Account, Name, Options, context_option, kubeconfig_option, with_options
 from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.login import own_namespace
 from rotator.doctor import CHECKS, examine
 from rotator.errors import RotatorError
+from rotator.rbac import Subject
 from rotator.status import Status, status
 
 CHECK = click.Choice([check.name for check in CHECKS])
@@ -103,9 +104,20 @@ def show_status(options: Options, watch: bool, output: str) -> None:
     "--check", "names", type=CHECK, multiple=True, help="Only this check; may be given again.  [default: all]"
 )
 @click.option("--skip", "skipped", type=CHECK, multiple=True, help="Without this check; may be given again.")
+@click.option(
+    "--rotator",
+    metavar="NAMESPACE/NAME",
+    type=Account(),
+    help="The ServiceAccount that rotator runs as.  [default: the one that runs this, else rotator/rotator]",
+)
 @click.option("--output", "-o", type=click.Choice(("table", "json")), default="table", show_default=True)
 def doctor(
-    options: Options, namespace: str | None, names: tuple[str, ...], skipped: tuple[str, ...], output: str
+    options: Options,
+    namespace: str | None,
+    names: tuple[str, ...],
+    skipped: tuple[str, ...],
+    rotator: Subject | None,
+    output: str,
 ) -> None:
     """Check everything that decides whether Pods can pull, before one fails; nothing is written."""
     checks = [check for check in CHECKS if check.name in (names or CHECK.choices) and check.name not in skipped]
@@ -123,6 +135,7 @@ def doctor(
                 checks,
                 namespace,
                 lambda topic, count: bar.update(task, description=f"reading {topic}", completed=count),
+                rotator,
             )
     finally:
         cluster.close()

@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec
 import click
 
 from rotator import logs
+from rotator.rbac import Subject
 
 P = ParamSpec("P")
 
@@ -89,6 +90,21 @@ class Name(click.ParamType[str]):
         if not self._form.fullmatch(value):
             self.fail("write a name of a-z, 0-9 and -, as in rotator", param, ctx)
         return value
+
+
+class Account(click.ParamType[Subject]):
+    """A ServiceAccount, with its namespace."""
+
+    name = "account"
+
+    def convert(self, value: str | Subject, param: click.Parameter | None, ctx: click.Context | None) -> Subject:
+        """Namespace and name."""
+        if isinstance(value, Subject):
+            return value
+        namespace, slash, name = value.partition("/")
+        if not slash:
+            self.fail("write NAMESPACE/NAME, as in rotator/rotator", param, ctx)
+        return Subject(Name(dots=False).convert(namespace, param, ctx), Name().convert(name, param, ctx))
 
 
 def with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:

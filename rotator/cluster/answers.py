@@ -109,6 +109,18 @@ class SelfSubjectReview(msgspec.Struct):
     status: ReviewStatus
 
 
+class AccessStatus(msgspec.Struct):
+    """Of an access review."""
+
+    allowed: bool
+
+
+class AccessReview(msgspec.Struct):
+    """Whether somebody may do something."""
+
+    status: AccessStatus
+
+
 class NamespaceStatus(msgspec.Struct):
     """Of a Namespace."""
 

@@ -18,6 +18,7 @@ from rotator.model import (
     ServiceAccountRecord,
     Subject,
 )
+from rotator.rbac import GROUPS, Right
 from rotator.scopes import Scope
 
 JSON = "application/json"
@@ -241,6 +242,41 @@ def whoami() -> Request:
         path,
         method="POST",
         body=_encode({"apiVersion": "authentication.k8s.io/v1", "kind": kind}),
+        content_type=JSON,
+    )
+
+
+def may_i(right: Right) -> Request:
+    """Whether we may, which every authenticated user may ask (system:basic-user)."""
+    return _access_review("SelfSubjectAccessReview", right, {})
+
+
+def may_account(right: Right, namespace: str, name: str) -> Request:
+    """Whether a ServiceAccount may: as its user, and in the groups that its tokens are in."""
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    user = f"system:serviceaccount:{namespace}:{name}"
+    return _access_review("SubjectAccessReview", right, {"user": user, "groups": groups})
+
+
+def _access_review(kind: str, right: Right, who: Mapping[str, object]) -> Request:
+    """An attribute that is left out, or empty, is every name, or every namespace."""
+    resource, _, subresource = right.resource.partition("/")
+    asked = {
+        "verb": right.verb,
+        "group": GROUPS.get(resource, ""),
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": right.namespace or "",
+        "name": right.name or "",
+    }
+    group = "authorization.k8s.io"
+    spec = {**who, "resourceAttributes": {name: value for name, value in asked.items() if value}}
+    return Request(
+        ("create",),
+        f"{kind.lower()}s.{group}",
+        f"/apis/{group}/v1/{kind.lower()}s",
+        method="POST",
+        body=_encode({"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}),
         content_type=JSON,
     )
 

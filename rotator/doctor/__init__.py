@@ -12,6 +12,7 @@ from rotator.doctor.checks import CHECKS, Check
 from rotator.doctor.diagnosis import Diagnosis, Finding, Result, Symptom
 from rotator.doctor.evidence import Evidence, Topic
 from rotator.doctor.gathering import gathered
+from rotator.rbac import Subject
 
 __all__ = ["CHECKS", "Check", "Diagnosis", "Finding", "Result", "Symptom", "examine"]
 
@@ -23,13 +24,15 @@ def examine(
     checks: Collection[Check] = CHECKS,
     only: str | None = None,
     progress: Callable[[Topic, int], None] = lambda _topic, _count: None,
+    rotator: Subject | None = None,
 ) -> Diagnosis:
     """Read what these checks look at, and let each judge it. Raises ClusterUnusable where nothing can be read.
 
-    `only` is the one namespace to look into; `progress` is told what is being read.
+    `only` is the one namespace to look into; `progress` is told what is being read; `rotator` is the ServiceAccount
+    that rotator runs as (None: the one that runs this, or rotator's usual one).
     """
     topics = {topic for check in checks for topic in check.looks_at}
-    evidence = gathered(cluster, config, topics, only, now, progress)
+    evidence = gathered(cluster, config, topics, only, now, progress, rotator)
     return Diagnosis(tuple(judged(check, evidence) for check in checks))
 
 

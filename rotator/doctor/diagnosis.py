@@ -1,4 +1,7 @@
-"""What doctor says: per check a result, and for each trouble a symptom with the objects concerned and a hint. Pure."""
+"""What doctor says: per check a result, and for each trouble a symptom with the objects concerned and a hint. Pure.
+
+A symptom whose result is ok is no trouble, but a fact that is worth a line: who holds the Lease, who we are.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """One trouble: what is wrong, with which objects, and what to do."""
+    """One trouble: what is wrong, with which objects, and what to do; or a fact (ok)."""
 
     result: Result
     message: str
@@ -99,6 +102,11 @@ class Diagnosis:
     def record(self) -> dict[str, Any]:
         """The diagnosis as JSON."""
         return {"result": str(self.result), "findings": [finding.record() for finding in self.findings]}
+
+
+def fact(message: str) -> Symptom:
+    """What is well, and worth knowing."""
+    return Symptom(Result.OK, message)
 
 
 def grouped(found: Iterable[tuple[Symptom, Object]]) -> tuple[Symptom, ...]:

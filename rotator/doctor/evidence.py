@@ -8,6 +8,7 @@ from functools import cached_property
 
 from rotator import selection
 from rotator.config import Config, PullSecret
+from rotator.doctor.ourselves import Ourselves
 from rotator.keyring import PullSecretData
 from rotator.model import Change, Snapshot
 from rotator.workloads import Account, Workload
@@ -21,6 +22,15 @@ class Topic(StrEnum):
     PULL_SECRETS = "other pull secrets"
     PODS = "Pods"
     TEMPLATES = "Deployments, StatefulSets, DaemonSets, Jobs and CronJobs"
+    ACCESS = "rotator's permissions"
+    IDENTITIES = "who we are to each cloud"
+    MINTS = "a new credential of each registry"
+    CLOCKS = "the clocks of the API server and the registries"
+    LEASE = "the Lease"
+
+
+OF_OBJECTS = frozenset({Topic.OURS, Topic.ACCOUNTS, Topic.PULL_SECRETS, Topic.PODS, Topic.TEMPLATES})
+"""What is read in namespaces; the other topics are about rotator itself."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Evidence:
     """All that was read, of the namespaces that are covered, or of the one that was asked for.
 
     `gaps` says of each topic that could not be read why: then nothing is concluded from what is not there. Keys of
-    objects are namespace and name.
+    objects are namespace and name. `ourselves` is what was asked about rotator itself.
     """
 
     config: Config
@@ -40,6 +50,7 @@ class Evidence:
     pods: tuple[Workload, ...] = ()
     templates: tuple[Workload, ...] = ()
     gaps: Mapping[Topic, str] = field(default_factory=dict)
+    ourselves: Ourselves = field(default_factory=Ourselves)
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

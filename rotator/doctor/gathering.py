@@ -9,10 +9,12 @@ from rotator import selection
 from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config
-from rotator.doctor.evidence import Evidence, Topic
+from rotator.doctor.asking import Asking
+from rotator.doctor.evidence import OF_OBJECTS, Evidence, Topic
 from rotator.errors import ClusterError, ClusterUnusable
 from rotator.model import Snapshot
 from rotator.plan import plan
+from rotator.rbac import Subject
 from rotator.workloads import Maker
 
 T = TypeVar("T")
@@ -27,14 +29,27 @@ TEMPLATES = tuple(kind for kind in Maker if kind is not Maker.POD)
 
 
 def gathered(
-    cluster: Cluster, config: Config, topics: Collection[Topic], only: str | None, now: datetime, progress: Progress
+    cluster: Cluster,
+    config: Config,
+    topics: Collection[Topic],
+    only: str | None,
+    now: datetime,
+    progress: Progress,
+    rotator: Subject | None = None,
 ) -> Evidence:
     """What these topics ask for, of every covered namespace, or of `only` one, covered or not.
 
-    Raises ClusterUnusable where nothing can be read at all.
+    `rotator` is whose permissions and Lease are meant (None: see `asking.py`). Raises ClusterUnusable where nothing can
+    be read at all.
     """
     progress(Topic.OURS, 0)
-    snapshot = gather(cluster, config, only)
+    try:
+        snapshot = gather(cluster, config, only)
+    except ClusterUnusable as error:
+        if error.status or OF_OBJECTS.issuperset(topics):
+            raise
+        return _of_ourselves_alone(cluster, config, topics, now, progress, rotator, error)
+    asking = Asking(cluster, config, topics, progress, rotator, snapshot.namespaces)
     reading = _Reading(topics, _places(config, only), _inside(config, snapshot, only), progress)
     accounts = reading.read(Topic.ACCOUNTS, [cluster.accounts], lambda account: account.namespace)
     secrets = reading.read(Topic.PULL_SECRETS, [cluster.pull_secrets], lambda found: found[0])
@@ -50,8 +65,25 @@ def gathered(
         {(namespace, secret.name): secret for namespace, secret in secrets},
         tuple(pods),
         tuple(templates),
-        reading.gaps,
+        reading.gaps | asking.gaps,
+        asking.answers(),
     )
+
+
+def _of_ourselves_alone(
+    cluster: Cluster,
+    config: Config,
+    topics: Collection[Topic],
+    now: datetime,
+    progress: Progress,
+    rotator: Subject | None,
+    error: ClusterUnusable,
+) -> Evidence:
+    """Where no namespace can be read, it may be the permissions that are missing: so those are looked at."""
+    asking = Asking(cluster, config, topics, progress, rotator, None)
+    answers = asking.answers()
+    gaps = dict.fromkeys(OF_OBJECTS & set(topics), str(error)) | asking.gaps
+    return Evidence(config, now, gaps=gaps, ourselves=answers)
 
 
 def _places(config: Config, only: str | None) -> Sequence[str | None]:

@@ -29,6 +29,8 @@ def _finding(finding: Finding) -> list[RenderableType]:
 
 def _symptom(symptom: Symptom) -> list[RenderableType]:
     _, style = MARKS[symptom.result]
+    if symptom.result is Result.OK:
+        return [Padding(Text(symptom.message, style="dim"), (0, 0, 0, 4))]
     parts: list[RenderableType] = [Padding(Text(f"{symptom.result}: {symptom.message}", style=style), (0, 0, 0, 4))]
     if symptom.objects:
         shown, more = symptom.objects[:OBJECTS], len(symptom.objects) - OBJECTS

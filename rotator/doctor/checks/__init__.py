@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rotator.doctor.checks import pods, secrets, serviceaccounts
+from rotator.doctor.checks import configuration, permissions, pods, secrets, serviceaccounts, us
 from rotator.doctor.diagnosis import Symptom
 from rotator.doctor.evidence import Evidence, Topic
 
@@ -19,6 +19,42 @@ class Check:
 
 
 CHECKS: tuple[Check, ...] = (
+    Check(
+        "permissions-fit",
+        "rotator's ServiceAccount may do what the configuration asks for, and no more",
+        (Topic.ACCESS,),
+        permissions.fit,
+    ),
+    Check(
+        "cloud-identities",
+        "each registry's cloud knows who we are",
+        (Topic.IDENTITIES,),
+        us.identities,
+    ),
+    Check(
+        "credentials-minted",
+        "each cloud gives a credential that its registry accepts; it is not kept",
+        (Topic.MINTS,),
+        us.mints,
+    ),
+    Check(
+        "clocks-agree",
+        "our clock is that of the API server and of the registries",
+        (Topic.CLOCKS,),
+        us.clocks,
+    ),
+    Check(
+        "lease-held",
+        "a rotator runs, and leads",
+        (Topic.LEASE,),
+        us.lease_held,
+    ),
+    Check(
+        "configuration-matches",
+        "every namespace and ServiceAccount that the configuration means is there, and no Secret of ours is left over",
+        (Topic.OURS,),
+        configuration.matches,
+    ),
     Check(
         "secrets-in-order",
         "our Secrets are there, rotator's to write, and hold credentials that live",

@@ -1,0 +1,41 @@
+"""Ask the API server what rotator's ServiceAccount may do: a bounded number of questions, side by side."""
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from rotator.cluster.client import Cluster
+from rotator.config import Config
+from rotator.doctor import rights
+from rotator.model import Subject
+from rotator.rbac import Right
+from rotator.rbac import Subject as Rotator
+
+MOST = 3000
+"""Questions at most, and a second or so for each thousand; those of the needed rights come first."""
+
+WORKERS = 16
+
+
+def asked(
+    cluster: Cluster, config: Config, rotator: Rotator, account: Subject | None, places: Collection[str] | None
+) -> tuple[dict[Right, bool], int]:
+    """Whether it has each right that it needs, and each that it does not; and how many were not asked for.
+
+    `account` None: about ourselves. `places` are the namespaces that exist, for in others nothing can be granted; None:
+    nobody knows. What is held in all namespaces, or on every name, is not asked for again in one. Raises ClusterError.
+    """
+    ask = partial(cluster.allows, account=account)
+    needed = _in(places, rights.needed(config, rotator))
+    surplus = _in(places, rights.surplus(config, rotator))
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="access") as pool:
+        first = [*needed, *(right for right in surplus if right.namespace is None)]
+        found = dict(zip(first, pool.map(ask, first[:MOST]), strict=False))
+        held = {right for right, allowed in found.items() if allowed}
+        then = [right for right in surplus if right.namespace and not rights.is_part(right, held)]
+        found |= dict(zip(then, pool.map(ask, then[: max(MOST - len(first), 0)]), strict=False))
+    return found, len(first) + len(then) - len(found)
+
+
+def _in(places: Collection[str] | None, found: Collection[Right]) -> list[Right]:
+    return [right for right in found if places is None or right.namespace is None or right.namespace in places]
