@@ -114,16 +114,8 @@ def doctor(
     cluster = Cluster.connect(options.kubeconfig, options.context)
     try:
         cluster.check_reachable()
-        with screens.reading_bar(Console(stderr=True)) as bar:
-            task = bar.add_task("", total=None)
-            diagnosis = examine(
-                cluster,
-                config,
-                utc_now(),
-                checks,
-                namespace,
-                lambda topic, count: bar.update(task, description=f"reading {topic}", completed=count),
-            )
+        with screens.reading_shown(Console(stderr=True)) as progress:
+            diagnosis = examine(cluster, config, utc_now(), checks, namespace, progress)
     finally:
         cluster.close()
     with output_named():
