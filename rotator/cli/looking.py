@@ -99,10 +99,8 @@ def show_status(options: Options, watch: bool, output: str) -> None:
 @click.command(epilog="\b\nExit codes:\n  0  no problem, warnings or not\n  1  problems\n  2, 3  as for every command")
 @with_options
 @click.option("--namespace", "-n", type=Name(dots=False), help="Look into this one, covered or not.")
-@click.option(
-    "--check", "names", type=CHECK, multiple=True, help="Only this check; may be given again.  [default: all]"
-)
-@click.option("--skip", "skipped", type=CHECK, multiple=True, help="Without this check; may be given again.")
+@click.option("--check", "names", type=CHECK, multiple=True, metavar="CHECK", help="Only this one; may be repeated.")
+@click.option("--skip", "skipped", type=CHECK, multiple=True, metavar="CHECK", help="Not this one; may be repeated.")
 @click.option("--output", "-o", type=click.Choice(("table", "json")), default="table", show_default=True)
 def doctor(
     options: Options, namespace: str | None, names: tuple[str, ...], skipped: tuple[str, ...], output: str

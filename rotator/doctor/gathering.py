@@ -10,7 +10,7 @@ from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config
 from rotator.doctor.evidence import Evidence, Topic
-from rotator.errors import ClusterError, ClusterUnusable
+from rotator.errors import ClusterError, ClusterUnusable, NotFound
 from rotator.model import Snapshot
 from rotator.plan import plan
 from rotator.workloads import Maker
@@ -31,10 +31,13 @@ def gathered(
 ) -> Evidence:
     """What these topics ask for, of every covered namespace, or of `only` one, covered or not.
 
-    Raises ClusterUnusable where nothing can be read at all.
+    Raises ClusterUnusable where nothing can be read at all, NotFound where there is no such namespace.
     """
     progress(Topic.OURS, 0)
     snapshot = gather(cluster, config, only)
+    if only is not None and only not in snapshot.namespaces:
+        msg = f"there is no namespace {only}"
+        raise NotFound(msg, hint="check its name, and the kubeconfig's context")
     reading = _Reading(topics, _places(config, only), _inside(config, snapshot, only), progress)
     accounts = reading.read(Topic.ACCOUNTS, [cluster.accounts], lambda account: account.namespace)
     secrets = reading.read(Topic.PULL_SECRETS, [cluster.pull_secrets], lambda found: found[0])

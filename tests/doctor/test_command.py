@@ -64,6 +64,13 @@ def test_checks_are_chosen_and_left_out(ward: Ward) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_namespace_that_is_not_there_is_a_mistake(ward: Ward) -> None:
+    """Nothing can be said of it, so nothing is: one line, and no exit code 0."""
+    done = ward.installation.run("doctor", "-n", "nowhere", *these("images-pulled"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "rotator: there is no namespace nowhere; check its name, and the kubeconfig's context\n"
+
+
 def test_the_table_names_the_trouble_at_80_columns_and_without_colour(ward: Ward) -> None:
     """Every check has its line; beneath those that found something stand what, where, and what to do."""
     ward.reference()
