@@ -89,6 +89,8 @@ def test_the_table_names_the_trouble_at_80_columns_and_without_colour(ward: Ward
             "1 problem, 1 ok",
         ):
             assert word in text
+    assert "✗ references-in-place\n" in plain
+    assert "✓ images-pulled       no Pod waits" in plain
     assert f"ServiceAccount {ward.namespace}/workers" in plain
 
 
