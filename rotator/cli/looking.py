@@ -100,10 +100,8 @@ def show_status(options: Options, watch: bool, output: str) -> None:
 @click.command(epilog="\b\nExit codes:\n  0  no problem, warnings or not\n  1  problems\n  2, 3  as for every command")
 @with_options
 @click.option("--namespace", "-n", type=Name(dots=False), help="Look into this one, covered or not.")
-@click.option(
-    "--check", "names", type=CHECK, multiple=True, help="Only this check; may be given again.  [default: all]"
-)
-@click.option("--skip", "skipped", type=CHECK, multiple=True, help="Without this check; may be given again.")
+@click.option("--check", "names", type=CHECK, multiple=True, metavar="CHECK", help="Only this one; may be repeated.")
+@click.option("--skip", "skipped", type=CHECK, multiple=True, metavar="CHECK", help="Not this one; may be repeated.")
 @click.option(
     "--rotator",
     metavar="NAMESPACE/NAME",
@@ -126,17 +124,8 @@ def doctor(
     cluster = Cluster.connect(options.kubeconfig, options.context)
     try:
         cluster.check_reachable()
-        with screens.reading_bar(Console(stderr=True)) as bar:
-            task = bar.add_task("", total=None)
-            diagnosis = examine(
-                cluster,
-                config,
-                utc_now(),
-                checks,
-                namespace,
-                lambda topic, count: bar.update(task, description=f"reading {topic}", completed=count),
-                rotator,
-            )
+        with screens.reading_shown(Console(stderr=True)) as progress:
+            diagnosis = examine(cluster, config, utc_now(), checks, namespace, progress, rotator)
     finally:
         cluster.close()
     with output_named():

@@ -18,16 +18,16 @@ WORKERS = 16
 
 
 def asked(
-    cluster: Cluster, config: Config, rotator: Rotator, account: Subject | None, places: Collection[str] | None
+    cluster: Cluster, config: Config, rotator: Rotator, account: Subject | None, absent: Collection[str]
 ) -> tuple[dict[Right, bool], int]:
     """Whether it has each right that it needs, and each that it does not; and how many were not asked for.
 
-    `account` None: about ourselves. `places` are the namespaces that exist, for in others nothing can be granted; None:
-    nobody knows. What is held in all namespaces, or on every name, is not asked for again in one. Raises ClusterError.
+    `account` None: about ourselves. In namespaces that are `absent` nothing can be granted, so nothing is asked. What is
+    held in all namespaces, or on every name, is not asked for again in one. Raises ClusterError.
     """
     ask = partial(cluster.allows, account=account)
-    needed = _in(places, rights.needed(config, rotator))
-    surplus = _in(places, rights.surplus(config, rotator))
+    needed = _less(absent, rights.needed(config, rotator))
+    surplus = _less(absent, rights.surplus(config, rotator))
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="access") as pool:
         first = [*needed, *(right for right in surplus if right.namespace is None)]
         found = dict(zip(first, pool.map(ask, first[:MOST]), strict=False))
@@ -37,5 +37,5 @@ def asked(
     return found, len(first) + len(then) - len(found)
 
 
-def _in(places: Collection[str] | None, found: Collection[Right]) -> list[Right]:
-    return [right for right in found if places is None or right.namespace is None or right.namespace in places]
+def _less(absent: Collection[str], found: Collection[Right]) -> list[Right]:
+    return [right for right in found if right.namespace not in absent]

@@ -13,7 +13,7 @@ from rotator.doctor import access
 from rotator.doctor.clocks import clocks
 from rotator.doctor.clouds import identities, mints
 from rotator.doctor.evidence import OF_OBJECTS, Topic
-from rotator.doctor.ourselves import NOTHING, Ourselves
+from rotator.doctor.ourselves import Ourselves
 from rotator.errors import ClusterError, NotFound
 from rotator.leadership import Record
 from rotator.model import Kind, Subject
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Asking:
-    """One round of questions. `rotator` is whom they are about, if it was said; `places` the namespaces that exist."""
+    """One round of questions. `rotator` is whom they are about, if it was said; `absent` are namespaces."""
 
     def __init__(
         self,
@@ -33,14 +33,14 @@ class Asking:
         topics: Collection[Topic],
         progress: Callable[[Topic, int], None],
         rotator: Rotator | None,
-        places: Collection[str] | None,
+        absent: Collection[str],
     ) -> None:
         self._cluster = cluster
         self._config = config
         self._topics = topics
         self._progress = progress
         self._rotator = rotator
-        self._places = places
+        self._absent = absent
         self.gaps: dict[Topic, str] = {}
 
     def answers(self) -> Ourselves:
@@ -51,7 +51,7 @@ class Asking:
         rotator = self._rotator or (Rotator(account.namespace, account.name) if account else Rotator())
         ours = Subject(Kind.SERVICE_ACCOUNT, rotator.namespace, rotator.service_account)
         here = account == ours
-        rights, unasked = self._ask(Topic.ACCESS, lambda: self._access(rotator, None if here else ours), (NOTHING, 0))
+        rights, unasked = self._ask(Topic.ACCESS, lambda: self._access(rotator, None if here else ours), ({}, 0))
         return Ourselves(
             rotator,
             here,
@@ -71,7 +71,7 @@ class Asking:
             return None
 
     def _access(self, rotator: Rotator, account: Subject | None) -> "tuple[dict[Right, bool], int]":
-        return access.asked(self._cluster, self._config, rotator, account, self._places)
+        return access.asked(self._cluster, self._config, rotator, account, self._absent)
 
     def _lease(self, rotator: Rotator) -> Record | None:
         namespace = Ourselves(rotator).lease_namespace(self._config)

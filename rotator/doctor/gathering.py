@@ -11,8 +11,8 @@ from rotator.cluster.gather import gather
 from rotator.config import Config
 from rotator.doctor.asking import Asking
 from rotator.doctor.evidence import OF_OBJECTS, Evidence, Topic
-from rotator.errors import ClusterError, ClusterUnusable
-from rotator.model import Snapshot
+from rotator.errors import ClusterError, ClusterUnusable, NotFound
+from rotator.model import Snapshot, State
 from rotator.plan import plan
 from rotator.rbac import Subject
 from rotator.workloads import Maker
@@ -40,7 +40,7 @@ def gathered(
     """What these topics ask for, of every covered namespace, or of `only` one, covered or not.
 
     `rotator` is whose permissions and Lease are meant (None: see `asking.py`). Raises ClusterUnusable where nothing can
-    be read at all.
+    be read at all, NotFound where there is no such namespace.
     """
     progress(Topic.OURS, 0)
     try:
@@ -49,7 +49,12 @@ def gathered(
         if error.status or OF_OBJECTS.issuperset(topics):
             raise
         return _of_ourselves_alone(cluster, config, topics, now, progress, rotator, error)
-    asking = Asking(cluster, config, topics, progress, rotator, snapshot.namespaces)
+    if only is not None and only not in snapshot.namespaces:
+        msg = f"there is no namespace {only}"
+        raise NotFound(msg, hint="check its name, and the kubeconfig's context")
+    changes = plan(snapshot, config, {}, now).changes
+    absent = frozenset(change.subject.name for change in changes if change.state is State.NAMESPACE_MISSING)
+    asking = Asking(cluster, config, topics, progress, rotator, absent)
     reading = _Reading(topics, _places(config, only), _inside(config, snapshot, only), progress)
     accounts = reading.read(Topic.ACCOUNTS, [cluster.accounts], lambda account: account.namespace)
     secrets = reading.read(Topic.PULL_SECRETS, [cluster.pull_secrets], lambda found: found[0])
@@ -60,7 +65,7 @@ def gathered(
         config,
         now,
         snapshot,
-        plan(snapshot, config, {}, now).changes,
+        changes,
         {(account.namespace, account.name): account for account in accounts},
         {(namespace, secret.name): secret for namespace, secret in secrets},
         tuple(pods),
@@ -80,7 +85,7 @@ def _of_ourselves_alone(
     error: ClusterUnusable,
 ) -> Evidence:
     """Where no namespace can be read, it may be the permissions that are missing: so those are looked at."""
-    asking = Asking(cluster, config, topics, progress, rotator, None)
+    asking = Asking(cluster, config, topics, progress, rotator, frozenset())
     answers = asking.answers()
     gaps = dict.fromkeys(OF_OBJECTS & set(topics), str(error)) | asking.gaps
     return Evidence(config, now, gaps=gaps, ourselves=answers)

@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from rotator.config import Config
 from rotator.errors import RotatorError
 from rotator.leadership import Record
 from rotator.rbac import Right, Subject
-
-NOTHING: Mapping[Right, bool] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Ourselves:
 
     rotator: Subject = field(default_factory=Subject)
     here: bool = False
-    rights: Mapping[Right, bool] = NOTHING
+    rights: Mapping[Right, bool] = field(default_factory=dict)
     unasked: int = 0
     identities: Mapping[str, str | RotatorError] = field(default_factory=dict)
     mints: Mapping[str, datetime | RotatorError] = field(default_factory=dict)

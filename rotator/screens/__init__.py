@@ -2,7 +2,7 @@
 
 from rotator.screens.diagnosis import diagnosis_screen
 from rotator.screens.explanation import explanation_screen
-from rotator.screens.parts import reading_bar, span
+from rotator.screens.parts import reading_shown, span
 from rotator.screens.report import SHOWN, progress_bar, report_screen
 from rotator.screens.status import status_screen
 
@@ -11,7 +11,7 @@ __all__ = [
     "diagnosis_screen",
     "explanation_screen",
     "progress_bar",
-    "reading_bar",
+    "reading_shown",
     "report_screen",
     "span",
     "status_screen",

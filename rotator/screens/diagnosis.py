@@ -4,6 +4,7 @@ from collections import Counter
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from rotator.doctor import Diagnosis, Finding, Result, Symptom
@@ -11,20 +12,29 @@ from rotator.screens.parts import indented
 
 MARKS = {Result.OK: ("✓", "green"), Result.WARNING: ("!", "yellow"), Result.PROBLEM: ("✗", "red")}
 
+COUNTED = {Result.PROBLEM: "with problems", Result.WARNING: "with warnings", Result.OK: "ok"}
+
 OBJECTS = 3
 """Objects that a symptom names before the rest is only counted; JSON has them all."""
 
 
 def diagnosis_screen(diagnosis: Diagnosis) -> RenderableType:
     """Every check in its order, and a last line that counts them."""
-    parts = [part for finding in diagnosis.findings for part in _finding(finding)]
+    width = max((len(finding.check) for finding in diagnosis.findings), default=0)
+    parts = [part for finding in diagnosis.findings for part in _finding(finding, width)]
     return Group(*parts, Text(), _summary(diagnosis))
 
 
-def _finding(finding: Finding) -> list[RenderableType]:
+def _finding(finding: Finding, width: int) -> list[RenderableType]:
+    """The description is what is well, so it stands where all is; facts are told beneath it."""
     mark, style = MARKS[finding.result]
-    line = Text.assemble((f"{mark} {finding.check}", style), (f": {finding.description}", "dim"))
+    line = Table.grid(padding=(0, 1, 0, 0))
+    line.add_row(Text(mark, style=style), Text(finding.check.ljust(width), style=style, no_wrap=True), _well(finding))
     return [line, *(part for symptom in finding.symptoms for part in _symptom(symptom))]
+
+
+def _well(finding: Finding) -> Text:
+    return Text(finding.description if finding.result is Result.OK else "", style="dim")
 
 
 def _symptom(symptom: Symptom) -> list[RenderableType]:
@@ -43,5 +53,5 @@ def _symptom(symptom: Symptom) -> list[RenderableType]:
 def _summary(diagnosis: Diagnosis) -> Text:
     counts = Counter(finding.result for finding in diagnosis.findings)
     _, style = MARKS[diagnosis.result]
-    said = [f"{counts[result]} {result}" for result in reversed(Result) if counts[result]]
+    said = [f"{counts[result]} {words}" for result, words in COUNTED.items() if counts[result]]
     return Text(f"{len(diagnosis.findings)} checks: {', '.join(said)}", style=style)

@@ -1,5 +1,7 @@
 """What the screens are made of: a table, a span of time, a line beneath another."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich import box
@@ -18,15 +20,16 @@ def table_of(*columns: str) -> Table:
     return table
 
 
-def reading_bar(console: Console) -> Progress:
-    """What is being read, and how much of it; gone when it is done."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed}"),
-        console=console,
-        transient=True,
-    )
+@contextmanager
+def reading_shown(console: Console) -> Iterator[Callable[[str, int], None]]:
+    """A line on a terminal that is told what is being read, and how much of it; gone when it is done."""
+    if not console.is_terminal:
+        yield lambda _what, _count: None
+        return
+    columns = (SpinnerColumn(), TextColumn("reading {task.description}"), TextColumn("{task.completed}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, count: progress.update(task, description=what, completed=count)
 
 
 def span(duration: timedelta) -> str:
