@@ -18,22 +18,27 @@ WORKERS = 16
 
 
 def asked(
-    cluster: Cluster, config: Config, rotator: Rotator, account: Subject | None, absent: Collection[str]
+    cluster: Cluster,
+    config: Config,
+    rotator: Rotator,
+    account: Subject | None,
+    absent: Collection[str],
+    most: int = MOST,
 ) -> tuple[dict[Right, bool], int]:
     """Whether it has each right that it needs, and each that it does not; and how many were not asked for.
 
-    `account` None: about ourselves. In namespaces that are `absent` nothing can be granted, so nothing is asked. What is
-    held in all namespaces, or on every name, is not asked for again in one. Raises ClusterError.
+    `account` None: about ourselves. In `absent` namespaces nothing can be granted, so nothing is asked. What is held in
+    all namespaces, or on every name, is not asked for again in one. Raises ClusterError.
     """
     ask = partial(cluster.allows, account=account)
     needed = _less(absent, rights.needed(config, rotator))
     surplus = _less(absent, rights.surplus(config, rotator))
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="access") as pool:
         first = [*needed, *(right for right in surplus if right.namespace is None)]
-        found = dict(zip(first, pool.map(ask, first[:MOST]), strict=False))
+        found = dict(zip(first, pool.map(ask, first[:most]), strict=False))
         held = {right for right, allowed in found.items() if allowed}
         then = [right for right in surplus if right.namespace and not rights.is_part(right, held)]
-        found |= dict(zip(then, pool.map(ask, then[: max(MOST - len(first), 0)]), strict=False))
+        found |= dict(zip(then, pool.map(ask, then[: max(most - len(first), 0)]), strict=False))
     return found, len(first) + len(then) - len(found)
 
 

@@ -51,7 +51,8 @@ class Asking:
         rotator = self._rotator or (Rotator(account.namespace, account.name) if account else Rotator())
         ours = Subject(Kind.SERVICE_ACCOUNT, rotator.namespace, rotator.service_account)
         here = account == ours
-        rights, unasked = self._ask(Topic.ACCESS, lambda: self._access(rotator, None if here else ours), ({}, 0))
+        nobody_asked: tuple[dict[Right, bool], int] = ({}, 0)
+        rights, unasked = self._ask(Topic.ACCESS, lambda: self._access(rotator, None if here else ours), nobody_asked)
         return Ourselves(
             rotator,
             here,
@@ -70,7 +71,7 @@ class Asking:
         except ClusterError:
             return None
 
-    def _access(self, rotator: Rotator, account: Subject | None) -> "tuple[dict[Right, bool], int]":
+    def _access(self, rotator: Rotator, account: Subject | None) -> tuple[dict[Right, bool], int]:
         return access.asked(self._cluster, self._config, rotator, account, self._absent)
 
     def _lease(self, rotator: Rotator) -> Record | None:

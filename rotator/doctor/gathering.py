@@ -55,6 +55,7 @@ def gathered(
     changes = plan(snapshot, config, {}, now).changes
     absent = frozenset(change.subject.name for change in changes if change.state is State.NAMESPACE_MISSING)
     asking = Asking(cluster, config, topics, progress, rotator, absent)
+    ourselves = asking.answers()
     reading = _Reading(topics, _places(config, only), _inside(config, snapshot, only), progress)
     accounts = reading.read(Topic.ACCOUNTS, [cluster.accounts], lambda account: account.namespace)
     secrets = reading.read(Topic.PULL_SECRETS, [cluster.pull_secrets], lambda found: found[0])
@@ -71,7 +72,7 @@ def gathered(
         tuple(pods),
         tuple(templates),
         reading.gaps | asking.gaps,
-        asking.answers(),
+        ourselves,
     )
 
 

@@ -23,11 +23,15 @@ class Provider(Protocol):
         Blocks for at most the registry's deadline, whatever the peer does. Raises a MintError, and nothing else.
         """
 
+
+class KnownProvider(Provider, Protocol):
+    """One that tells who it is, too: all of ours do."""
+
     def identity(self) -> str:
         """Ask the cloud who we are to it: a name for people, which is no secret. Bounded, and raises, as `mint`."""
 
 
-def provider_for(registry: Registry, clock: Clock = utc_now) -> Provider:
+def provider_for(registry: Registry, clock: Clock = utc_now) -> KnownProvider:
     """The provider of this registry. Does no I/O beyond importing the cloud's SDK."""
     match registry.source:
         case Ecr() as ecr:

@@ -1,6 +1,6 @@
 """Does the configuration mean what is there? What it means may come later, so nothing here is more than a warning."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from rotator import selection
@@ -19,7 +19,8 @@ def matches(evidence: Evidence) -> Iterator[Symptom]:
         words = dict.fromkeys((*_of_namespaces(pull_secret, evidence), *_of_accounts(pull_secret, evidence)))
         for message in words:
             yield Symptom(Result.WARNING, f"pull secret {pull_secret.name}: {message}", hint=SPELLING)
-    yield from grouped(_absent(change) for change in evidence.changes if change.state in ABSENT)
+    names = frozenset(name for _, name in evidence.snapshot.service_accounts)
+    yield from grouped(_absent(change, names) for change in evidence.changes if change.state in ABSENT)
     yield from grouped(_orphan(change) for change in evidence.changes if change.state is State.ORPHAN)
 
 
@@ -41,14 +42,14 @@ def _of_namespaces(pull_secret: PullSecret, evidence: Evidence) -> Iterator[str]
 
 
 def _of_accounts(pull_secret: PullSecret, evidence: Evidence) -> Iterator[str]:
-    """Each part of `serviceAccounts` that means none, in no namespace that is covered."""
+    """Each pattern and selector of `serviceAccounts` that means none, in no namespace that is covered."""
     if not any(_covered(pull_secret, evidence)) or _has_gaps(evidence, Kind.SERVICE_ACCOUNT):
         return
     wanted, places = pull_secret.service_accounts, frozenset(_covered(pull_secret, evidence))
     there = [record for record in evidence.snapshot.service_accounts.values() if record.namespace in places]
     for pattern in wanted.names:
-        if not any(fnmatchcase(record.name, pattern) for record in there):
-            yield f"no ServiceAccount {'matches' if not selection.is_literal(pattern) else 'is named'} {pattern}"
+        if not selection.is_literal(pattern) and not any(fnmatchcase(record.name, pattern) for record in there):
+            yield f"no ServiceAccount matches {pattern}"
     if wanted.labels is not None and not any(selection.wants(wanted, record) for record in there):
         yield f"no ServiceAccount has labels that {wanted.labels} selects"
 
@@ -59,12 +60,15 @@ def _covered(pull_secret: PullSecret, evidence: Evidence) -> Iterator[str]:
             yield record.name
 
 
-def _absent(change: Change) -> tuple[Symptom, Object]:
-    what = "namespace" if change.subject.kind is Kind.NAMESPACE else f"ServiceAccount {change.subject.name}"
-    message = f"pull secret {change.pull_secret} means a {what} that does not exist"
-    subject = change.subject
-    place = "" if subject.kind is Kind.NAMESPACE else subject.namespace
-    return Symptom(Result.WARNING, message, hint=SPELLING), Object(subject.kind, place, subject.name)
+def _absent(change: Change, accounts: Collection[str]) -> tuple[Symptom, Object]:
+    """`accounts` are the names of those that were read anywhere."""
+    subject, message = change.subject, f"pull secret {change.pull_secret} means a {change.subject.kind}"
+    if subject.kind is Kind.NAMESPACE:
+        symptom = Symptom(Result.WARNING, f"{message} that does not exist", hint=SPELLING)
+        return symptom, Object(subject.kind, "", subject.name)
+    where = "there" if subject.name in accounts else "anywhere"
+    symptom = Symptom(Result.WARNING, f"{message} {subject.name} that does not exist {where}", hint=SPELLING)
+    return symptom, Object(subject.kind, subject.namespace, subject.name)
 
 
 def _orphan(change: Change) -> tuple[Symptom, Object]:

@@ -7,6 +7,9 @@ from rotator.doctor.diagnosis import Object, Result, Symptom, fact
 from rotator.doctor.evidence import Evidence
 from rotator.rbac import VERBS, Right
 
+ABOVE = frozenset({"namespaces", "clusterroles"})
+"""Resources that are in no namespace."""
+
 
 def fit(evidence: Evidence) -> Iterator[Symptom]:
     """The rights that are missing, and those that are more than the configuration needs."""
@@ -59,9 +62,10 @@ def _said(result: Result, words: str, found: Iterable[Right], hint: str) -> Iter
         listed = ", ".join(sorted(several, key=_order))
         alike = places.setdefault((listed, what, namespace is None), [])
         alike += [Object("Namespace", "", namespace)] if namespace else []
-    for (listed, what, everywhere), objects in places.items():
-        place = " in all namespaces" if everywhere else " in"
-        yield Symptom(result, f"{words} {listed} {what}{place}", tuple(objects), hint)
+    for (listed, what, _), objects in places.items():
+        place = " in" if objects else " in all namespaces" if what.partition(" ")[0] not in ABOVE else ""
+        said = f"{listed} {what}{place}" if what != rights.EVERYTHING.resource else "do everything"
+        yield Symptom(result, f"{words} {said}", tuple(objects), hint)
 
 
 def _words(right: Right) -> str:
