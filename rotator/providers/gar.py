@@ -36,9 +36,10 @@ LONGEST_BODY = 1024 * 1024
 
 _OK = 200
 _UNIVERSE = "googleapis.com"
-_EMAIL = r"[\w.+-]+@[\w.-]+"
+# A service account's e-mail, or what GKE's metadata server tells of a Pod without one: its workload identity pool.
+_EMAIL = r"[\w.+-]+@[\w.-]+|[\w.:-]+\.svc\.id\.goog"
 # https://cloud.google.com/iam/docs/workload-identity-federation, "Attribute mappings"
-_POOL = r"//iam\.googleapis\.com/(?:projects/\d+/)?locations/global/(?:workload|workforce)IdentityPools/[\w./-]+"
+_POOL = r"//iam\.googleapis\.com/(?:projects/\d+/)?locations/global/(?:workloadIdentityPools|workforcePools)/[\w./-]+"
 
 # google-auth's constructors carry no types.
 _METADATA_SERVER: Any = compute_engine.Credentials

@@ -1,11 +1,14 @@
 """The checks about rotator itself, as pure functions: what each of them says of what was found."""
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 
+from rotator import screens
 from rotator.config import Config, parse
-from rotator.doctor import CHECKS, Finding, Result, judged
+from rotator.doctor import CHECKS, Diagnosis, Finding, Result, judged
 from rotator.doctor.clocks import ahead
 from rotator.doctor.diagnosis import Symptom
 from rotator.doctor.evidence import Evidence
@@ -36,6 +39,20 @@ def only(finding: Finding) -> Symptom:
     """Its one symptom."""
     (symptom,) = finding.symptoms
     return symptom
+
+
+def test_a_fact_is_shown_beneath_what_is_well() -> None:
+    """The screen keeps the description of a check that is ok, and tells its facts without a result before them."""
+    diagnosis = Diagnosis((found("lease-held", Ourselves(lease=held(timedelta(seconds=2)))),))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(screens.diagnosis_screen(diagnosis))
+    assert isinstance(console.file, io.StringIO)
+    first, second, *_ = console.file.getvalue().splitlines()
+    assert first.split(maxsplit=2) == ["✓", "lease-held", "a rotator runs, and leads"]
+    assert second.strip() == "rotator-1_3f holds it, and renewed it at 2026-03-01T11:59:58Z"
+    assert diagnosis.exit_code == 0
+    (symptom,) = diagnosis.record()["findings"][0]["symptoms"]
+    assert symptom["result"] == "ok"
 
 
 # The Lease -----------------------------------------------------------------------------------------------------------
