@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Asking:
-    """One round of questions. `rotator` is whom they are about, if it was said; `absent` are namespaces."""
+    """One round of questions. `rotator` is whom they are about, if it was said; `absent` namespaces do not exist."""
 
     def __init__(
         self,

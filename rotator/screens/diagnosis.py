@@ -1,6 +1,7 @@
 """`doctor`: a line per check, and beneath it what is wrong, with which objects, and what to do."""
 
 from collections import Counter
+from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -30,14 +31,16 @@ def _finding(finding: Finding, width: int) -> list[RenderableType]:
     mark, style = MARKS[finding.result]
     line = Table.grid(padding=(0, 1, 0, 0))
     line.add_row(Text(mark, style=style), Text(finding.check.ljust(width), style=style, no_wrap=True), _well(finding))
-    return [line, *(part for symptom in finding.symptoms for part in _symptom(symptom))]
+    pairs = pairwise((*finding.symptoms, None))
+    return [line, *(part for symptom, after in pairs if symptom for part in _symptom(symptom, after))]
 
 
 def _well(finding: Finding) -> Text:
     return Text(finding.description if finding.result is Result.OK else "", style="dim")
 
 
-def _symptom(symptom: Symptom) -> list[RenderableType]:
+def _symptom(symptom: Symptom, after: Symptom | None) -> list[RenderableType]:
+    """What to do stands once, where the same is to be done about the one after it."""
     _, style = MARKS[symptom.result]
     if symptom.result is Result.OK:
         return [Padding(Text(symptom.message, style="dim"), (0, 0, 0, 4))]
@@ -45,7 +48,7 @@ def _symptom(symptom: Symptom) -> list[RenderableType]:
     if symptom.objects:
         shown, more = symptom.objects[:OBJECTS], len(symptom.objects) - OBJECTS
         parts.append(indented(", ".join(map(str, shown)) + (f" and {more} more" if more > 0 else "")))
-    if symptom.hint:
+    if symptom.hint and not (after and after.hint == symptom.hint):
         parts.append(indented(f"-> {symptom.hint}"))
     return parts
 

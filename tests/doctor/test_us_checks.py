@@ -8,7 +8,7 @@ from rich.console import Console
 
 from rotator import screens
 from rotator.config import Config, parse
-from rotator.doctor import CHECKS, Diagnosis, Finding, Result, judged
+from rotator.doctor import CHECKS, Diagnosis, Finding, Result, judged, rights
 from rotator.doctor.clocks import ahead
 from rotator.doctor.diagnosis import Symptom
 from rotator.doctor.evidence import Evidence
@@ -53,6 +53,19 @@ def test_a_fact_is_shown_beneath_what_is_well() -> None:
     assert diagnosis.exit_code == 0
     (symptom,) = diagnosis.record()["findings"][0]["symptoms"]
     assert symptom["result"] == "ok"
+
+
+def test_what_is_to_be_done_about_several_stands_once() -> None:
+    """Beneath the last of them; in JSON each has it."""
+    ours = Ourselves(rights=dict.fromkeys(rights.needed(config(), Subject()), False))
+    finding = found("permissions-fit", ours)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(screens.diagnosis_screen(Diagnosis((finding,))))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert len([symptom for symptom in finding.symptoms if symptom.result is Result.PROBLEM]) > 2
+    assert shown.count("-> rotator rbac") == 1
+    assert all(symptom.hint for symptom in finding.symptoms[1:])
 
 
 # The Lease -----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from rotator.doctor.diagnosis import Object, Result, Symptom, fact
 from rotator.doctor.evidence import Evidence
 from rotator.rbac import VERBS, Right
 
+EVENTS = "events"
 ABOVE = frozenset({"namespaces", "clusterroles"})
 """Resources that are in no namespace."""
 
@@ -28,28 +29,28 @@ def _too_little(evidence: Evidence, hint: str) -> Iterator[Symptom]:
     if is_of_a_cronjob:
         yield fact("they suffice for rotator once, as a CronJob runs it; rotator run needs more (rotator rbac)")
     hint += "" if evidence.ourselves.here else "; if rotator runs as another, name it with --rotator"
-    needed = [right for right in missing if right.resource != "events"]
+    needed = [right for right in missing if right.resource != EVENTS]
     yield from _said(Result.PROBLEM, "it may not", needed, hint)
-    events = [right for right in missing if right.resource == "events"]
+    events = [right for right in missing if right.resource == EVENTS]
     yield from _said(Result.WARNING, "it cannot tell Events, for it may not", events, hint)
 
 
 def _too_much(evidence: Evidence, hint: str) -> Iterator[Symptom]:
     """What is spare, and no part of what else is."""
     ours = evidence.ourselves
-    spare = [right for right in rights.surplus(evidence.config, ours.rotator) if ours.rights.get(right)]
+    spare = {right: None for right in rights.surplus(evidence.config, ours.rotator) if ours.rights.get(right)}
     widest = [right for right in spare if not rights.is_part(right, spare)]
     yield from _said(Result.WARNING, "more than it needs: it may", widest, hint)
 
 
 def _missing(evidence: Evidence) -> tuple[list[Right], bool]:
-    """The needed rights that it has not; and whether all that `rotator run` needs besides is left out on purpose."""
+    """The needed rights that it has not; and whether all that `rotator run` needs besides is left out, on purpose."""
     ours = evidence.ourselves
     missing = [right for right in rights.needed(evidence.config, ours.rotator) if ours.rights.get(right) is False]
     besides = rights.watching_only(evidence.config, ours.rotator)
-    if besides and besides <= set(missing) and not set(missing) - besides:
-        return [], True
-    return missing, False
+    others = [right for right in missing if right not in besides]
+    is_of_a_cronjob = bool(besides) and besides <= set(missing) and all(right.resource == EVENTS for right in others)
+    return (others, True) if is_of_a_cronjob else (missing, False)
 
 
 def _said(result: Result, words: str, found: Iterable[Right], hint: str) -> Iterator[Symptom]:
