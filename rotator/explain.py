@@ -181,14 +181,22 @@ def _note(match: Match, record: SecretRecord) -> Note | None:
 
 
 def _tried(matches: Iterable[Match], records: dict[str, SecretRecord], ask: Ask) -> list[Step]:
-    """Each credential in turn, until one is accepted; the kubelet tries no further either."""
+    """Each credential in turn, until the image comes; whatever fails, the kubelet tries the next.
+
+    Source: Kubernetes 1.36, pkg/kubelet/kuberuntime/kuberuntime_image.go.
+    """
     steps = []
     for match in matches:
         finding = ask(match)
         steps.append(Step(match.secret, match.key, _note(match, records[match.secret]), finding))
-        if finding.verdict in {Verdict.ACCEPTED, Verdict.OPEN}:
+        if _comes(finding):
             break
     return steps
+
+
+def _comes(finding: Finding) -> bool:
+    """Whether this answer is the image."""
+    return finding.verdict in {Verdict.ACCEPTED, Verdict.OPEN} and finding.status != HTTPStatus.NOT_FOUND
 
 
 def _secrets(steps: Iterable[Step]) -> set[str]:
@@ -198,13 +206,16 @@ def _secrets(steps: Iterable[Step]) -> set[str]:
 def _judged(findings: Sequence[Finding], ask: Ask) -> tuple[Prospect, str]:
     """What the registry's answers to the credentials come to."""
     last = findings[-1]
-    if last.verdict in {Verdict.ACCEPTED, Verdict.OPEN}:
-        if last.status == HTTPStatus.NOT_FOUND:
-            return Prospect.IMAGE_MISSING, last.message
+    if _comes(last) and last.verdict is Verdict.OPEN:
+        return Prospect.PULLS_AS_ANYBODY, "the registry asks for no credential"
+    if _comes(last):
         return Prospect.PULLS, f"credential {len(findings)} of those tried opens it"
-    if any(finding.verdict is Verdict.UNKNOWN for finding in findings):
-        return Prospect.UNDECIDED, next(f.message for f in findings if f.verdict is Verdict.UNKNOWN)
-    public = ask(None).verdict is Verdict.OPEN
+    by_verdict = {finding.verdict: finding for finding in findings}
+    if unknown := by_verdict.get(Verdict.UNKNOWN):
+        return Prospect.UNDECIDED, unknown.message
+    if let_in := by_verdict.get(Verdict.ACCEPTED) or by_verdict.get(Verdict.OPEN):
+        return Prospect.IMAGE_MISSING, let_in.message
+    public = _comes(ask(None))
     more = "; anybody could pull it, but with a credential at hand no kubelet tries that" if public else ""
     return Prospect.REFUSED, f"{last.message}{more}"
 
@@ -212,10 +223,10 @@ def _judged(findings: Sequence[Finding], ask: Ask) -> tuple[Prospect, str]:
 def _judged_as_anybody(names: Sequence[str], ask: Ask) -> tuple[Prospect, str]:
     """No credential fits, so the kubelet asks as anybody."""
     finding = ask(None)
-    if finding.verdict is Verdict.OPEN:
-        if finding.status == HTTPStatus.NOT_FOUND:
-            return Prospect.IMAGE_MISSING, finding.message
+    if _comes(finding):
         return Prospect.PULLS_AS_ANYBODY, "no pull secret is for it, and none is needed"
+    if finding.verdict is Verdict.OPEN:
+        return Prospect.IMAGE_MISSING, finding.message
     if finding.verdict is Verdict.UNKNOWN:
         return Prospect.UNDECIDED, finding.message
     why = "none of the pull secrets is for it" if names else "there is no pull secret"
