@@ -1,4 +1,4 @@
-"""`explain` on real objects: the kubelet's own answers, and what a registry's answers to several credentials come to."""
+"""`explain` on real objects: the kubelet's own answers, and what several credentials come to."""
 
 import base64
 import json
@@ -96,8 +96,7 @@ def test_the_vectors_of_the_kubelet(place: Place) -> None:
     for case in CASES:
         try:
             place.serve(case["name"], case["secrets"])
-        except StatusError as refused:
-            assert "invalid JSON" in str(refused)
+        except StatusError:
             continue
         met += 1
         if case.get("error") == "image":
@@ -108,7 +107,7 @@ def test_the_vectors_of_the_kubelet(place: Place) -> None:
         assert _tried(place, found, case) == _expected(case), case["name"]
         assert (found.prospect is Prospect.UNPARSABLE) == (case.get("error") == "secret"), case["name"]
         assert (found.prospect is Prospect.REFUSED) == bool(case["credentials"]), case["name"]
-    assert met > 550
+    assert met == 568
 
 
 def _tried(place: Place, found: Explanation, case: dict[str, Any]) -> list[tuple[str, str]]:
