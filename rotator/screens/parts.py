@@ -1,0 +1,32 @@
+"""What the screens are made of: a table, a span of time, a line beneath another."""
+
+from datetime import timedelta
+
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+
+def table_of(*columns: str) -> Table:
+    """An empty table; what is too wide for its column goes on below."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def span(duration: timedelta) -> str:
+    """A duration as a person says it: 47s, 12m, 11h 58m."""
+    seconds = int(duration.total_seconds())
+    if seconds < 0:
+        return f"-{span(-duration)}"
+    if seconds < 60:  # noqa: PLR2004  (seconds in a minute)
+        return f"{seconds}s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m"
+
+
+def indented(text: str) -> Padding:
+    """A line that belongs to the one above it."""
+    return Padding(Text(text), (0, 0, 0, 4))
