@@ -28,11 +28,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One change and what became of it."""
+    """One change and what became of it. `entries`: of a write that is only planned, the hosts that it would set."""
 
     change: Change
     outcome: Outcome
     error: RotatorError | None = None
+    entries: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -129,6 +130,11 @@ class Report:
         """0: all well; 1: something failed and the rest was done."""
         failed = any(result.failed for result in self.results) or any(status.error for status in self.registries)
         return 1 if failed else 0
+
+    @property
+    def has_changes(self) -> bool:
+        """Of `check`: whether something would be written."""
+        return any(result.outcome is Outcome.PLANNED for result in self.results)
 
     @property
     def retryable(self) -> bool:

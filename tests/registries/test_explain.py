@@ -194,9 +194,7 @@ def test_a_registry_that_is_down(stage: Stage, chosen: Sequence[Entries]) -> Non
         ([{"registry.example": WRONG}], "team/absent", Prospect.IMAGE_MISSING),
     ],
 )
-def test_a_registry_that_asks_nobody(
-    stage: Stage, chosen: Sequence[Entries], image: str, prospect: Prospect
-) -> None:
+def test_a_registry_that_asks_nobody(stage: Stage, chosen: Sequence[Entries], image: str, prospect: Prospect) -> None:
     """No credential is shown to it, so a bad one does no harm."""
     with DockerRegistry("registry.example", {}) as process:
         stage.net.hosts["registry.example"] = process.forward
@@ -216,8 +214,9 @@ def test_on_a_real_api_server(stage: Stage, controlplane: ControlPlane, tmp_path
             chosen, repository, prospect = SCENARIOS[scenario]
             image, namespace = f"{GAR}/{repository}", f"explain-{secrets.token_hex(4)}"
             controlplane.apply(*objects(namespace, image, stage.given(GAR, chosen)))
-            with Node(controlplane.admin, namespace, partial(skopeo.pull, net=stage.net)) as node:
-                eventually(lambda node=node: node.tries, "the Pod was tried")
+            node = Node(controlplane.admin, namespace, partial(skopeo.pull, net=stage.net))
+            with node:
+                eventually(partial(getattr, node, "tries"), "the Pod was tried")
             found = [
                 explain.of_pod(cluster, image, namespace, "p"),
                 explain.of_service_account(cluster, image, namespace, ACCOUNT),
