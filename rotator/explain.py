@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, TypedDict
 
 from rotator import annotations, dockerconfig, imagename, keyring
 from rotator.annotations import Note, stamp
 from rotator.cluster.client import Cluster
 from rotator.config import Probe
 from rotator.errors import NotFound, UnparsableSecret
+from rotator.jsonrecord import Time, told
 from rotator.keyring import Match, PullSecretData
 from rotator.model import DATA_KEY, LEGACY_DATA_KEY, SecretRecord, SecretText
 from rotator.probe import Finding, Login, Verdict, probe, probe_as_anybody
@@ -46,6 +47,30 @@ class Prospect(StrEnum):
         return self in {Prospect.PULLS, Prospect.PULLS_AS_ANYBODY}
 
 
+class StepRecord(TypedDict):
+    """One credential, or a pull secret that has none for the image."""
+
+    pullSecret: Annotated[str, told("the Secret's name")]
+    key: Annotated[str | None, told("the key of auths that fits, as it is written there; null: none does")]
+    registry: Annotated[str | None, told("the registry whose credential rotator wrote there; null: somebody else's")]
+    issuedAt: Annotated[Time | None, told("when that was issued")]
+    expiresAt: Annotated[Time | None, told("when that expires")]
+    verdict: Annotated[Verdict | None, told("what the image's registry says of it; null: it was not shown")]
+    status: Annotated[int | None, told("the HTTP status that decided")]
+    message: Annotated[str, told("the same for a person, with what to do about it")]
+
+
+class ExplanationRecord(TypedDict):
+    """What a kubelet would do for one image."""
+
+    image: Annotated[str, told("as it was asked for")]
+    namespace: Annotated[str, told("where the Pod is, or would be")]
+    puller: Annotated[str, told("which Pod it is about, for a person")]
+    steps: Annotated[list[StepRecord], told("the credentials in the order in which they are tried, then the rest")]
+    verdict: Annotated[Prospect, told("what becomes of the pull; it succeeds with Pulls and PullsAsAnybody")]
+    message: Annotated[str, told("the same for a person, with what to do about it")]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One pull secret or credential, in the kubelet's order, and what comes of it. `key` is "" without a credential.
@@ -59,7 +84,7 @@ class Step:
     finding: Finding | None = None
     problem: str = ""
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> StepRecord:
         """The step as JSON."""
         finding = self.finding
         return {
@@ -68,7 +93,7 @@ class Step:
             "registry": self.note.registry if self.note else None,
             "issuedAt": stamp(self.note.issued_at) if self.note else None,
             "expiresAt": stamp(self.note.expires_at) if self.note else None,
-            "verdict": str(finding.verdict) if finding else None,
+            "verdict": finding.verdict if finding else None,
             "status": finding.status if finding else None,
             "message": finding.message if finding else self.problem,
         }
@@ -90,14 +115,14 @@ class Explanation:
         """0: it pulls."""
         return 0 if self.prospect.is_good else 1
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ExplanationRecord:
         """The explanation as JSON."""
         return {
             "image": self.image,
             "namespace": self.namespace,
             "puller": self.puller,
             "steps": [step.record() for step in self.steps],
-            "verdict": str(self.prospect),
+            "verdict": self.prospect,
             "message": self.message,
         }
 

@@ -1,5 +1,6 @@
 """The diff of a pass that wrote nothing: what becomes of which object, why, and the sum of it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from rotator.diff import Diff, Sign, diff
@@ -9,6 +10,7 @@ from rotator.rotation import Outcome, RegistryStatus, Report, Result
 from tests import build
 from tests.build import ECR, GAR, NOW, SECRET
 
+NO_SECRETS: Mapping[str, timedelta] = {}
 NEEDS = {ECR: "prod", GAR: "images"}
 
 
@@ -25,7 +27,9 @@ def planned(namespace: str, state: State, action: Action, *entries: str) -> Resu
     return Result(change(namespace, state, action, needs=needs), Outcome.PLANNED, entries=entries)
 
 
-def of(*results: Result, registries: tuple[RegistryStatus, ...] = (), **secrets: timedelta) -> Diff:
+def of(
+    *results: Result, registries: tuple[RegistryStatus, ...] = (), secrets: Mapping[str, timedelta] = NO_SECRETS
+) -> Diff:
     """The diff; in each of these namespaces stands a Secret whose ECR entry was issued so long ago."""
     records = [
         build.secret({ECR: ("prod", build.credential(issued=NOW - age))}, namespace=namespace)
@@ -46,18 +50,18 @@ def test_a_secret_that_comes() -> None:
 
 def test_each_entry_says_why_it_is_written() -> None:
     """In one Secret one may be due and another missing."""
-    (step,) = of(planned("a", State.INCOMPLETE, Action.UPDATE, ECR, GAR), a=timedelta(hours=7)).changes
+    (step,) = of(planned("a", State.INCOMPLETE, Action.UPDATE, ECR, GAR), secrets={"a": timedelta(hours=7)}).changes
     assert [(entry.sign, entry.reason) for entry in step.entries] == [
         (Sign.CHANGE, "due for renewal"),
         (Sign.ADD, "not there yet"),
     ]
-    (step,) = of(planned("a", State.EXPIRED, Action.UPDATE, ECR, GAR), a=timedelta(hours=13)).changes
+    (step,) = of(planned("a", State.EXPIRED, Action.UPDATE, ECR, GAR), secrets={"a": timedelta(hours=13)}).changes
     assert step.entries[0].reason == "expired"
 
 
 def test_what_is_due_without_a_newer_credential_is_kept() -> None:
     """That is no failure; as an entry beside one that is written, and as a Secret."""
-    (step,) = of(planned("a", State.INCOMPLETE, Action.UPDATE, GAR), a=timedelta(hours=7)).changes
+    (step,) = of(planned("a", State.INCOMPLETE, Action.UPDATE, GAR), secrets={"a": timedelta(hours=7)}).changes
     assert (step.entries[0].sign, step.entries[0].reason) == (
         Sign.NOTICE,
         "due, and kept until there is a newer credential",
@@ -70,7 +74,7 @@ def test_what_is_due_without_a_newer_credential_is_kept() -> None:
 def test_what_is_alike_is_one_step() -> None:
     """Whatever lies between; what differs in an entry's reason is another."""
     ages = {"a": timedelta(hours=7), "b": timedelta(hours=13), "c": timedelta(hours=8)}
-    found = of(*(planned(name, State.DUE, Action.UPDATE, ECR) for name in ages), **ages)
+    found = of(*(planned(name, State.DUE, Action.UPDATE, ECR) for name in ages), secrets=ages)
     assert [step.namespaces for step in found.changes] == [("a", "c"), ("b",)]
 
 
@@ -126,7 +130,7 @@ def test_the_sum_of_it() -> None:
         planned("b", State.DUE, Action.UPDATE, ECR, GAR),
         Result(change("c", State.FOREIGN, Action.NOTHING), Outcome.NOTHING),
         registries=(RegistryStatus("prod", "ecr", (ECR,), minted=True, credential=build.credential()),),
-        b=timedelta(hours=7),
+        secrets={"b": timedelta(hours=7)},
     )
     assert found.summary == ("Plan: 2 Secrets to write, 1 reference to attach, 1 credential to mint, 1 cannot be done")
 

@@ -137,9 +137,10 @@ class Cluster:
         pod = self._read(request.get("pods", namespace, name), _POD)
         return tuple(reference.name for reference in pod.spec.image_pull_secrets or ())
 
-    def lease(self, namespace: str, name: str) -> Record:
-        """What a Lease says of its holder. Raises NotFound."""
-        return self._read(request.get_lease(namespace, name), _LEASE).record()
+    def lease(self, namespace: str, name: str) -> tuple[Record, Mapping[str, str]]:
+        """What a Lease says of its holder, and its annotations. Raises NotFound."""
+        found = self._read(request.get_lease(namespace, name), _LEASE)
+        return found.record(), found.metadata.annotations or {}
 
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None

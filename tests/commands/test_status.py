@@ -1,10 +1,12 @@
 """`rotator status`: how things stand, from the cluster alone."""
 
 import json
+import re
 import signal
 import subprocess
 from typing import Any
 
+from rotator.annotations import LAST_SWEEP
 from rotator.sandbox.apiserver import Rule
 from tests.commands.shell import TEAMS, Shell
 from tests.outside import ECR_ONLY, SECRET
@@ -39,17 +41,40 @@ def test_it_shows_what_is_published_and_who_leads(shell: Shell) -> None:
     """The times are those of the Secrets, and the leader is the Lease's holder."""
     shell.configure(ECR_ONLY)
     with shell.start("run") as running:
-        eventually(lambda: running.events("pass.finished"), "the first pass")
+        eventually(lambda: told(shell)["lastSweepAt"], "the first sweep is noted")
         found = told(shell)
         assert found["leader"] == running.events("lease.acquired")[0]["identity"]
         assert running.end() == 0
     (prod,) = found["registries"]
     noted = shell.secret("team-a")["metadata"]["annotations"]
     assert (prod["expiresAt"], prod["issuedAt"]) == (noted["rotator.dev/expires-at"], noted["rotator.dev/renewed-at"])
+    assert prod["issuedAt"] == prod["renewedAt"] <= found["lastSweepAt"]
     assert prod["issuedAt"] < prod["dueAt"] < prod["expiresAt"]
     assert prod["everywhere"] is True
     assert row(found["pullSecrets"], SECRET)["secrets"] == {"UpToDate": len(TEAMS)}
-    assert told(shell)["leader"] is None
+    after = told(shell)
+    assert (after["leader"], after["lastSweepAt"] >= found["lastSweepAt"]) == (None, True)
+
+
+def test_what_is_written_on_the_lease_by_hand_is_no_time(shell: Shell) -> None:
+    """It is not known then; nothing fails, in JSON and on the screen."""
+    spec = {"holderIdentity": "somebody", "leaseDurationSeconds": 15}
+    metadata = {"name": "rotator", "annotations": {LAST_SWEEP: "yesterday"}}
+    shell.api.store.create("leases", "default", {"metadata": metadata, "spec": spec})
+    assert (told(shell)["leader"], told(shell)["lastSweepAt"]) == ("somebody", None)
+    shown = shell.run("status").stdout
+    assert "leader: somebody, last heard of not known" in shown
+    assert "last sweep: not known" in shown
+
+
+def test_without_a_lease_it_says_what_a_cron_job_leaves(shell: Shell) -> None:
+    """rotator once notes no pass, but what it renewed stands in the cluster."""
+    shell.run("once")
+    shown = " ".join(shell.run("status").stdout.split())
+    assert "no rotator run has led, and rotator once needs none" in shown
+    assert re.search(r"last sweep: not noted without a Lease; last renewal: \d+s ago", shown)
+    shell.configure(ECR_ONLY + "leaderElection: {enabled: false}\n")
+    assert "leader: none is needed, leaderElection is off" in shell.run("status").stdout
 
 
 def test_the_worst_comes_first(shell: Shell) -> None:
