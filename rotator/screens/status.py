@@ -28,7 +28,8 @@ def _leader(status: Status, now: datetime) -> Text:
         return Text(f"leader: {status.lease_problem}", style="yellow")
     if not status.lease.holder:
         return Text("leader: none, the last one gave its Lease back", style="red")
-    return Text(f"leader: {status.lease.holder}, last heard of {_ago(_read(status.lease.renewed), now)}")
+    heard = _read(status.lease.renewed)
+    return Text(f"leader: {status.lease.holder}{f', last heard of {_ago(heard, now)}' if heard else ''}")
 
 
 def _last_sweep(status: Status, now: datetime) -> Text:

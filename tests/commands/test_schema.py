@@ -45,7 +45,7 @@ def test_what_is_printed_meets_its_schema_and_holds_no_other_key(shell: Shell) -
     )
     shell.api.store.create_service_account("team-a", "several", ["gone", "other", SECRET])
     shell.net.google.fault = Fault.REFUSING
-    words = {
+    words: dict[str, list[tuple[str, ...]]] = {
         "check": [()],
         "once": [()],
         "status": [()],

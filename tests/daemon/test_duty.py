@@ -152,9 +152,22 @@ def test_a_standby_mints_and_writes_nothing_and_begins_at_once_when_it_leads(wor
         duty.clock_was_set()
         assert not wait_until(lambda: sweeps(events) > 0, 3)
         assert world.mints()["prod"] == 0
+        assert duty.last_sweep is None
         leads.set()
         duty.lead_changed()
         assert wait_until(lambda: world.api.store.get("secrets", "team-b", SECRET) is not None, 30)
+
+
+def test_the_end_of_the_last_sweep_is_known_to_whoever_leads(world: World) -> None:
+    """Who led before knows it no more: by now another may have swept, and nothing older is to be noted again."""
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    leads = threading.Event()
+    leads.set()
+    with on_duty(world.rotation(), leads.is_set) as duty:
+        assert wait_until(lambda: duty.last_sweep is not None, 30)
+        leads.clear()
+        duty.lead_changed()
+        assert duty.last_sweep is None
 
 
 def test_who_ceases_to_lead_in_a_pass_writes_nothing_more_in_it(world: World) -> None:
