@@ -17,12 +17,12 @@ from rotator.config import Config, Registry
 from rotator.errors import ClusterError, NotFound
 from rotator.jsonrecord import Time, told
 from rotator.leadership import Record
-from rotator.model import FINE, Change, Kind, Snapshot, State
+from rotator.model import FINE, NOTICES, PROBLEMS, Change, Kind, Snapshot, State
 from rotator.plan import plan
 from rotator.rotation.published import Published, first, published
 
-WORST_FIRST = tuple(sorted(State, key=lambda state: (state in FINE, list(State).index(state))))
-"""What asks for somebody or something comes before what is fine."""
+WORST_FIRST = tuple(sorted(State, key=lambda state: (state in FINE, state in NOTICES, state not in PROBLEMS)))
+"""What asks for a person comes before what rotator mends, that before what is worth a notice, and what is fine last."""
 
 
 class RegistryRowRecord(TypedDict):

@@ -77,12 +77,13 @@ def test_without_a_lease_it_says_what_a_cron_job_leaves(shell: Shell) -> None:
 
 
 def test_the_worst_comes_first(shell: Shell) -> None:
-    """A state that asks for somebody comes before those that are fine."""
+    """A state that asks for a person comes before one that the next pass mends, and that before those that are fine."""
     shell.run("once")
+    shell.api.store.delete("secrets", "team-a", SECRET)
     shell.api.store.delete("secrets", "team-b", SECRET)
     shell.api.store.put_secret("team-b", SECRET, {".dockerconfigjson": "{}"})
     states = row(told(shell)["pullSecrets"], SECRET)["secrets"]
-    assert list(states.items()) == [("Foreign", 1), ("UpToDate", 2)]
+    assert list(states.items()) == [("Foreign", 1), ("Missing", 1), ("UpToDate", 1)]
 
 
 def test_the_table_fits_eighty_columns(shell: Shell) -> None:
