@@ -21,6 +21,7 @@ bench: controlplane  ## measure repair, take-over, start-up and rest on a large 
 	@$(BIN)/python -m benchmarks.heal
 	@$(BIN)/python -m benchmarks.takeover
 	@$(BIN)/python -m benchmarks.idle
+	@$(BIN)/python -m benchmarks.doctor
 	@$(BIN)/python -m benchmarks.startup
 
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver and the rest for the tests, once (needs Go)

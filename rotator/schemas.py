@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from rotator.doctor.diagnosis import DiagnosisRecord
 from rotator.explain import ExplanationRecord
 from rotator.rotation.report import ReportRecord
 from rotator.status import StatusRecord
@@ -18,6 +19,7 @@ RECORDS: Mapping[str, type] = MappingProxyType(
     {
         "check": ReportRecord,
         "once": ReportRecord,
+        "doctor": DiagnosisRecord,
         "explain": ExplanationRecord,
         "status": StatusRecord,
     }

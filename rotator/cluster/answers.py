@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from rotator import leadership
+from rotator.keyring import PullSecretData
 from rotator.model import DATA_KEY, LEGACY_DATA_KEY, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -160,6 +161,12 @@ class Secret(msgspec.Struct):
     def legacy_text(self) -> SecretText | None:
         """What a Secret of the old type kubernetes.io/dockercfg holds."""
         return _text((self.data or {}).get(LEGACY_DATA_KEY))
+
+    def for_keyring(self, shared: Shared) -> PullSecretData:
+        """What a kubelet reads of it."""
+        texts = {DATA_KEY: _text((self.data or {}).get(DATA_KEY)), LEGACY_DATA_KEY: self.legacy_text()}
+        data = {key: shared.text(text.reveal()) for key, text in texts.items() if text is not None}
+        return PullSecretData(sys.intern(self.metadata.name), self.type, data)
 
     def record(self, shared: Shared) -> SecretRecord:
         """What the plan needs of it. What equals something in `shared` becomes that."""

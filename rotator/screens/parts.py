@@ -1,10 +1,13 @@
 """What the screens are made of: a table, a span of time, names of namespaces, a line beneath another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich import box
+from rich.console import Console
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +21,18 @@ def table_of(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+@contextmanager
+def reading_shown(console: Console) -> Iterator[Callable[[str, int], None]]:
+    """A line on a terminal that is told what is being read, and how much of it; gone when it is done."""
+    if not console.is_terminal:
+        yield lambda _what, _count: None
+        return
+    columns = (SpinnerColumn(), TextColumn("reading {task.description}"), TextColumn("{task.completed}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, count: progress.update(task, description=what, completed=count)
 
 
 def span(duration: timedelta) -> str:

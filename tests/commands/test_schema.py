@@ -49,6 +49,7 @@ def test_what_is_printed_meets_its_schema_and_holds_no_other_key(shell: Shell) -
         "check": [()],
         "once": [()],
         "status": [()],
+        "doctor": [()],
         "explain": [(f"{host}/a", "-n", "team-a", "-s", "several") for host in (ECR, ACR, "nowhere.invalid")],
     }
     for command, calls in words.items():
