@@ -115,8 +115,8 @@ class Pod(msgspec.Struct):
     status: PodStatus = msgspec.field(default_factory=PodStatus)
 
     def record(self, kind: Maker) -> Workload | None:
-        """What is asked of it; None of one that has ended, and pulls no more."""
-        if self.status.phase in {"Succeeded", "Failed"}:
+        """What is asked of it; None of one that has ended or is on its way out, and pulls no more."""
+        if self.status.phase in {"Succeeded", "Failed"} or self.metadata.deletion_timestamp:
             return None
         made = self.metadata.creation_timestamp
         return _workload(kind, self.metadata, self.spec, created_at=made, waits=self.status.waits())
@@ -146,10 +146,22 @@ class CronJobSpec(msgspec.Struct, rename="camel"):
     job_template: JobSpec
 
 
-class Progress(msgspec.Struct, rename="camel"):
-    """The status of whatever makes Pods: only a Job completes."""
+class Condition(msgspec.Struct):
+    """Of whatever makes Pods."""
 
-    completion_time: str | None = None
+    type: str = ""
+    status: str = ""
+
+
+class Progress(msgspec.Struct):
+    """The status of whatever makes Pods."""
+
+    conditions: list[Condition] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it makes no more Pods: only Jobs have these conditions (batch/v1, JobConditionType)."""
+        return any(each.type in {"Complete", "Failed"} and each.status == "True" for each in self.conditions or ())
 
 
 class Templated(msgspec.Struct):
@@ -161,7 +173,7 @@ class Templated(msgspec.Struct):
 
     def record(self, kind: Maker) -> Workload | None:
         """What is asked of it; None of a Job that is done."""
-        return None if self.status.completion_time else _of_template(kind, self.metadata, self.spec)
+        return None if self.status.is_done else _of_template(kind, self.metadata, self.spec)
 
 
 class CronJob(msgspec.Struct):

@@ -267,6 +267,25 @@ def test_several_service_accounts_on_one_credential_are_told(ward: Ward) -> None
     ]
 
 
+def test_what_pulls_no_more_is_no_symptom(ward: Ward) -> None:
+    """A Pod that has ended, one that is being deleted, and a Job that failed: none of them will pull anything again."""
+    image = f"{ECR}/tools:1"
+    for name in ("ended", "leaving"):
+        ward.add_pod(name, image, "default")
+    template = {"spec": pod_spec(image, "default", restartPolicy="Never")}
+    ward.create(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "failed"}, "spec": {"template": template}}
+    )
+    (seen,) = ward.examine(*named("images-covered"))["images-covered"].symptoms
+    assert {each.name for each in seen.objects} == {"ended", "leaving", "failed"}
+    ward.patch("pods/ended/status", {"status": {"phase": "Succeeded"}})
+    ward.patch("pods/leaving", {"metadata": {"finalizers": ["example.com/hold"]}})
+    ward.delete("pods/leaving")
+    conditions = [{"type": kind, "status": "True"} for kind in ("FailureTarget", "Failed")]
+    ward.patch("jobs/failed/status", {"status": {"startTime": "2026-01-01T00:00:00Z", "conditions": conditions}})
+    assert ward.examine(*named("images-covered"))["images-covered"].symptoms == ()
+
+
 def test_all_covered_namespaces_are_looked_into(hospital: Hospital) -> None:
     """Without a namespace: what is alike in many is one symptom, and what is not covered is not looked at."""
     ill = [hospital.ward(), hospital.ward()]

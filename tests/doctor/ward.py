@@ -19,6 +19,7 @@ from tests.installation import Installation, installed_on
 from tests.outside import ECR, SECRET
 
 ACCOUNT = "workers"
+GROUPS = {"deployments": "/apis/apps/v1", "jobs": "/apis/batch/v1", "cronjobs": "/apis/batch/v1"}
 IMAGE = f"{ECR}/shuffle/worker:2.1"
 
 
@@ -35,10 +36,7 @@ class Ward:
 
     def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """The object as the API server made it."""
-        groups = {"Deployment": "/apis/apps/v1", "StatefulSet": "/apis/apps/v1", "DaemonSet": "/apis/apps/v1"}
-        groups |= {"Job": "/apis/batch/v1", "CronJob": "/apis/batch/v1"}
-        prefix = groups.get(manifest["kind"], "/api/v1")
-        path = f"{prefix}/namespaces/{self.namespace}/{manifest['kind'].lower()}s"
+        path = self._path(f"{manifest['kind'].lower()}s")
         answer = self.installation.controlplane.admin.post(path, manifest)
         assert answer.status == 201, answer
         made: dict[str, Any] = answer.body
@@ -47,13 +45,17 @@ class Ward:
     def patch(self, path: str, change: dict[str, Any]) -> None:
         """Change an object of this namespace, named as in serviceaccounts/workers."""
         client = self.installation.controlplane.admin
-        answer = client.patch(f"/api/v1/namespaces/{self.namespace}/{path}", change, MERGE_PATCH)
+        answer = client.patch(self._path(path), change, MERGE_PATCH)
         assert answer.status == 200, answer
 
     def delete(self, path: str) -> None:
         """Delete an object of this namespace."""
-        answer = self.installation.controlplane.admin.delete(f"/api/v1/namespaces/{self.namespace}/{path}")
+        answer = self.installation.controlplane.admin.delete(self._path(path))
         assert answer.status == 200, answer
+
+    def _path(self, path: str) -> str:
+        group = GROUPS.get(path.partition("/")[0], "/api/v1")
+        return f"{group}/namespaces/{self.namespace}/{path}"
 
     def add_pod(self, name: str, image: str = IMAGE, account: str = ACCOUNT, **spec: object) -> dict[str, Any]:
         """A Pod as some platform creates it; admission gives it the references of its ServiceAccount."""

@@ -6,6 +6,7 @@ from rotator import hosts, imagename, keyring, selection
 from rotator.doctor.diagnosis import Object, Result, Symptom, grouped
 from rotator.doctor.evidence import Evidence
 from rotator.errors import UnparsableImage, UnparsableSecret
+from rotator.events import shown
 from rotator.keyring import PullSecretData
 from rotator.workloads import Maker, Workload
 
@@ -15,7 +16,7 @@ EXPLAIN = "rotator explain IMAGE --namespace NAMESPACE --pod POD tells what the 
 def images_pulled(evidence: Evidence) -> Iterable[Symptom]:
     """The Pods that wait for an image, by what the kubelet says."""
     return grouped(
-        (Symptom(Result.PROBLEM, f"{wait.image}: {wait.reason}: {wait.message}", hint=EXPLAIN), _object(pod))
+        (Symptom(Result.PROBLEM, f"{wait.image}: {wait.reason}: {shown(wait.message)}", hint=EXPLAIN), _object(pod))
         for pod in evidence.pods
         for wait in pod.waits
     )
