@@ -10,19 +10,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.soak.soaking import Figures, Soak
+from tests.soak.soaking import LONG, Demands, Figures, Soak
 
 LIFE = timedelta(seconds=40)
+SECONDS = 300.0
+LINES = 4
 
 
 def main() -> int:
     """Run one; the exit code."""
     seed = int(os.environ.get("SOAK_SEED") or secrets.randbelow(1_000_000))
-    seconds = float(os.environ.get("SOAK_SECONDS") or 300)
+    seconds = float(os.environ.get("SOAK_SECONDS") or SECONDS)
     console = Console()
     console.print(f"soaking for {seconds:.0f} s with SOAK_SEED={seed}")
     with tempfile.TemporaryDirectory(prefix="rotator-soak-") as directory:
-        figures = Soak(Path(directory), seed, seconds, LIFE).run()
+        figures = Soak(Path(directory), seed, seconds, LIFE, LINES, LONG if seconds >= SECONDS else Demands()).run()
     console.print(_table(figures))
     for problem in figures.wrong:
         console.print(f"✗ {problem}", style="red", markup=False)

@@ -11,7 +11,7 @@ from rotator.sandbox.demo.workers import Verdict
 from tests.outside import ECR, GAR
 from tests.soak.growth import grown
 from tests.soak.hands import plan
-from tests.soak.soaking import Soak, leaked
+from tests.soak.soaking import Demands, Soak, leaked
 from tests.soak.troubles import CALM, EVERYBODY, RESOLUTION, Troubles, longest_calm
 from tests.vitals import Vitals
 
@@ -20,7 +20,7 @@ LOOK = Vitals(rss=90.0, pss=80.0, peak=95.0, cpu=1.0, threads=16, descriptors=30
 
 def test_a_short_soak_is_survived(tmp_path: Path) -> None:
     """Every Pod pulls that could have, through more than a token's life; nothing secret is shown."""
-    figures = Soak(tmp_path, seed=7, seconds=24, life=timedelta(seconds=18)).run()
+    figures = Soak(tmp_path, 7, seconds=24, life=timedelta(seconds=18), lines=1, demands=Demands(renewals=15)).run()
     assert figures.wrong == []
     assert figures.pulls[Verdict.PULLED] > 50
     assert figures.harms.total() >= 2
