@@ -41,6 +41,11 @@ def sweeps(events: list[MutableMapping[str, Any]]) -> int:
     return sum(event["event"] == "pass.finished" and event["namespace"] is None for event in events)
 
 
+def passes_over(events: list[MutableMapping[str, Any]], namespace: str) -> int:
+    """How many passes over this namespace alone have ended."""
+    return sum(event["event"] == "pass.finished" and event["namespace"] == namespace for event in events)
+
+
 def test_all_is_looked_at_anew_when_the_clock_was_set(world: World) -> None:
     """Every alarm was set by the old clock, the next sweep an hour away: there is one at once all the same."""
     world.add_namespaces("team-a")
@@ -246,6 +251,21 @@ def test_what_is_lost_is_mended_at_once(world: World) -> None:
         assert wait_until(lambda: world.references("team-new") == [SECRET], 30)
         assert sweeps(events) == 1
     assert world.mints()["prod"] == 1
+
+
+def test_a_pass_over_one_namespace_postpones_no_alarm(world: World) -> None:
+    """Each pass draws its own lot within the jitter; one after the other must not push the renewal of all away."""
+    names = [f"team-{n}" for n in range(8)]
+    world.add_namespaces(*names)
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h, jitter: 50%}\n")
+    with capture_logs() as events, on_duty(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        for name in names:
+            heals = passes_over(events, name)
+            world.api.store.delete("secrets", name, SECRET)
+            assert wait_until(lambda name=name, heals=heals: passes_over(events, name) > heals, 30)
+    alarms = [event["at"] for event in events if event["event"] == "alarm.set" and event["job"] == "due-prod"]
+    assert alarms == sorted(alarms, reverse=True)
 
 
 def test_our_own_writes_lead_to_no_pass(world: World) -> None:

@@ -41,6 +41,9 @@ MANY = 30
 FROZEN_S = 5.0
 """A leader that is frozen loses its Lease of three seconds, and finds another's when it thaws."""
 
+BEHIND_S = 8.0
+"""Most of the time between two renewals, so that many fall into it."""
+
 _Card = TypeVar("_Card")
 
 
@@ -154,7 +157,7 @@ class Hands:
             for registry in registries:
                 registry.behind = None
 
-        return Harm("registries refuse new tokens", (name,), mend)
+        return Harm("registries refuse new tokens", (name,), mend, BEHIND_S)
 
     def _of(self, cloud: str) -> list[Registry]:
         hosts = [host for hosts in self._grounds.registries.values() for host in hosts if cloud_of(host) == cloud]

@@ -16,6 +16,10 @@ CALM = 8.0
 """Seconds without a trouble in which rotator puts everything right: after an API server's failure it tries again in
 five, and a lease of three is another replica's in four."""
 
+HEALED = 3.0
+"""Seconds in which what somebody did is mended where nothing else was wrong for `CALM` before: by the watches, for the
+next renewal or sweep may be further away."""
+
 RESOLUTION = 1.0
 """Notes of one trouble so close to each other are one stretch: the soak looks every tenth of a second."""
 
@@ -60,15 +64,18 @@ class Troubles:
         One could have been there if since the last deed in the namespace, and within the last `window` seconds (what
         has expired now was due all that time), there was a stretch of `CALM` seconds in which nothing was wrong that it
         depends on: the API server answered, a replica that runs held the lead, the host's own cloud gave tokens and its
-        registry took them. Whatever else happens meanwhile excuses nothing.
+        registry took them. After a deed that fell into such a stretch, `HEALED` is enough. Whatever else happens
+        meanwhile excuses nothing.
         """
         with self._lock:
             if namespace in self._gone:
                 return True
-            since = max(now - window, self._deeds.get(namespace, 0.0))
+            deed = self._deeds.get(namespace, 0.0)
             concerns = {EVERYBODY, cloud_of(host), namespace}
             wrong = [stretch for concern in concerns for stretch in self._stretches.get(concern, [])]
-        return longest_calm(wrong, since, now) < CALM
+        if deed and now - deed > HEALED and all(ended < deed - CALM for _, ended in wrong):
+            return False
+        return longest_calm(wrong, max(now - window, deed), now) < CALM
 
     def is_shut(self, namespace: str, host: str, now: float) -> bool:
         """Whether nobody can pull there just now, with any credential: its registry fails, or its Secret is taken."""
