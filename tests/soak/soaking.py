@@ -22,6 +22,9 @@ from tests.vitals import Vitals
 from tests.waiting import eventually
 
 TICK = 0.1
+HELD_UP = 1.0
+"""Seconds after which a tick comes so late that the machine had no time for us, nor for rotator."""
+
 GLANCE = 5.0
 """Seconds between two looks at the pages."""
 
@@ -65,6 +68,7 @@ class Figures:
     mints: int = 0
     renewals: int = 0
     writes: int = 0
+    held_up: int = 0
     found: list[str] = field(default_factory=list)
     looks: list[Vitals] = field(default_factory=list)
     leaks: int = 0
@@ -101,6 +105,8 @@ class Figures:
             ("mints asked for, Secret writes", f"{self.mints}, {self.writes}"),
             ("secret values shown", f"{self.leaks} in {self.characters} characters of logs, pages and Events"),
         ]
+        if self.held_up:
+            rows.append(("times the machine stood still", f"{self.held_up}: it is too busy for a soak"))
         rows.append(("calm looks for growth", f"{len(self.looks)}{'' if len(self.looks) >= FEWEST else ': too few'}"))
         if self.looks:
             quarter = len(self.looks) // 4
@@ -165,10 +171,14 @@ class Soak:
         chance, seconds = random.Random(self._figures.seed), self._figures.seconds  # noqa: S311  (no secret)
         hands = Hands(self._stage, self._grounds, self._troubles, self._audit, self._workers, chance)
         script = sorted(plan(chance, seconds, REST))
-        began = glanced = felt = time.monotonic()
+        began = glanced = felt = ticked = time.monotonic()
         while (now := time.monotonic()) - began < seconds:
             while script and script[0][0] <= now - began:
                 self._happen(hands, now, *script.pop(0)[1:])
+            if now - ticked > HELD_UP:
+                self._figures.held_up += 1
+                self._troubles.note(EVERYBODY, now)
+            ticked = now
             self._attend(now)
             self._audit.look(now)
             if now - glanced > GLANCE:
