@@ -15,6 +15,7 @@ from tests.soak.soaking import LONG, Demands, Figures, Soak
 LIFE = timedelta(seconds=40)
 SECONDS = 300.0
 LINES = 4
+SHOWN = 20
 
 
 def main() -> int:
@@ -26,9 +27,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rotator-soak-") as directory:
         figures = Soak(Path(directory), seed, seconds, LIFE, LINES, LONG if seconds >= SECONDS else Demands()).run()
     console.print(_table(figures))
-    for problem in figures.wrong:
+    for problem in figures.wrong[:SHOWN]:
         console.print(f"✗ {problem}", style="red", markup=False)
     if figures.wrong:
+        console.print(f"{len(figures.wrong)} things were wrong")
         console.print(f"to do it again: make soak SOAK_SEED={seed} SOAK_SECONDS={seconds:.0f}")
     return 1 if figures.wrong else 0
 

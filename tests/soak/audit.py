@@ -86,8 +86,8 @@ class Audit:
         self._left.pop(namespace, None)
 
     def leaves(self, namespace: str, now: float) -> None:
-        """From now on nothing there is to be touched."""
-        self.removed(namespace)
+        """From now on nothing there is to be touched; what stands there is no news when it is covered again."""
+        self._homes.pop(namespace, None)
         self._left[namespace] = now
 
     def removed(self, namespace: str) -> None:

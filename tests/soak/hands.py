@@ -231,14 +231,21 @@ class Hands:
         replica.start()
 
     def _frozen(self, _now: float) -> Harm:
-        """Whoever leads: it is to lose the lead, and to do its work again when it gets it back."""
+        """Whoever leads: it is to lose the lead, and to do its work again when it gets it back.
+
+        The one that is never killed gets it back at once, or it would have no chance to grow.
+        """
         replica = self._leader()
+        mortal, *_ = self._stage.replicas
         if replica.process:
             replica.process.send_signal(signal.SIGSTOP)
 
         def thaw() -> None:
             if replica.process:
                 replica.process.send_signal(signal.SIGCONT)
+            if replica is not mortal:
+                mortal.terminate()
+                self._started(mortal)
 
         return Harm("leader frozen", (EVERYBODY,), thaw, FROZEN_S)
 

@@ -25,6 +25,9 @@ TICK = 0.1
 HELD_UP = 1.0
 """Seconds after which a tick comes so late that the machine had no time for us, nor for rotator."""
 
+LOOK = 0.3
+"""Seconds between two looks at the Secrets."""
+
 GLANCE = 5.0
 """Seconds between two looks at the pages."""
 
@@ -171,7 +174,7 @@ class Soak:
         chance, seconds = random.Random(self._figures.seed), self._figures.seconds  # noqa: S311  (no secret)
         hands = Hands(self._stage, self._grounds, self._troubles, self._audit, self._workers, chance)
         script = sorted(plan(chance, seconds, REST))
-        began = glanced = felt = ticked = time.monotonic()
+        began = glanced = felt = ticked = looked = time.monotonic()
         while (now := time.monotonic()) - began < seconds:
             while script and script[0][0] <= now - began:
                 self._happen(hands, now, *script.pop(0)[1:])
@@ -180,7 +183,9 @@ class Soak:
                 self._troubles.note(EVERYBODY, now)
             ticked = now
             self._attend(now)
-            self._audit.look(now)
+            if now - looked > LOOK:
+                looked = now
+                self._audit.look(now)
             if now - glanced > GLANCE:
                 glanced = now
                 self._glance()
