@@ -26,6 +26,9 @@ DATA = ".dockerconfigjson"
 GRACE = timedelta(seconds=1)
 """An expiry so short ago lies between the write and the look."""
 
+LATE = 1.5 * CALM
+"""Seconds without a trouble in which a credential that is due is renewed, also where fifty registries are due at once."""
+
 HEARD = 20.0
 """Seconds after which rotator has heard of a label that was taken away, whatever else goes on."""
 
@@ -204,7 +207,7 @@ class Audit:
     def _find_overdue(self, namespace: str, seen: _Seen, now: float) -> None:
         for host, since in seen.since.items():
             late = now - since - self._grounds.longest_wait
-            if late > CALM and not self._troubles.excuses(namespace, host, now, late):
+            if late > LATE and not self._troubles.excuses(namespace, host, now, late, LATE):
                 self._note(f"{host} in {namespace} was not renewed when it was due")
 
     def _note(self, problem: str) -> None:

@@ -14,8 +14,12 @@ from rotator.sandbox.worker import Image
 AT, JITTER = 0.25, 0.1
 """Renewal at a quarter of a token's life: more renewals a minute, and a long time in which one must not be missed."""
 
-OF_EACH_KIND = 4
-"""Registries of each cloud that a line has."""
+KINDS = {"ecr": ("prod", 2), "gar": ("images", 5), "acr": ("contoso", 5)}
+"""Of each kind the demo's registry that is taken as a model, and how many a line has: fewer of ECR, since a new leader
+first builds a boto3 client for each, all at once."""
+
+DEADLINE = "4s"
+"""For one mint: a mint that hangs is given up, and another one succeeds, within a calm stretch."""
 
 LABEL, CHOSEN = "pull", "private"
 """The label that selects the namespaces of a line."""
@@ -40,11 +44,14 @@ class Line:
     @property
     def registries(self) -> Mapping[str, str]:
         """Each one's host, by its name."""
-        numbers = [OF_EACH_KIND * self.number + place for place in range(OF_EACH_KIND)]
-        ecr = {f"ecr-{n}": f"3{n:011d}.dkr.ecr.eu-west-1.amazonaws.com" for n in numbers}
-        gar = {f"gar-{n}": f"europe-west{n + 2}-docker.pkg.dev" for n in numbers}
-        acr = {f"acr-{n}": f"contoso{n}.azurecr.io" for n in numbers}
+        ecr = {f"ecr-{n}": f"3{n:011d}.dkr.ecr.eu-west-1.amazonaws.com" for n in self._numbers("ecr")}
+        gar = {f"gar-{n}": f"europe-west{n + 2}-docker.pkg.dev" for n in self._numbers("gar")}
+        acr = {f"acr-{n}": f"contoso{n}.azurecr.io" for n in self._numbers("acr")}
         return ecr | gar | acr
+
+    def _numbers(self, kind: str) -> range:
+        _, many = KINDS[kind]
+        return range(many * self.number, many * (self.number + 1))
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,15 @@ class Grounds:
         for line in self.lines:
             config["registries"] += [_registry(like, name, host) for name, host in line.registries.items()]
             config["pullSecrets"].append(_pull_secret(line))
+        for registry in config["registries"]:
+            registry["deadline"] = DEADLINE
         config["renewal"] |= {"at": AT, "jitter": f"{JITTER:.0%}"}
         stage.config_file.write_text(yaml.safe_dump(config))
 
 
 def _registry(like: Mapping[str, Mapping[str, Mapping[str, object]]], name: str, host: str) -> Mapping[str, object]:
     kind = name.partition("-")[0]
-    model = like[{"ecr": "prod", "gar": "images", "acr": "contoso"}[kind]]
+    model = like[KINDS[kind][0]]
     return deepcopy({**model, "name": name, kind: {**model[kind], "hosts": [host]}})  # rotator takes no YAML anchors
 
 

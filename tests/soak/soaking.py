@@ -22,7 +22,7 @@ from tests.vitals import Vitals
 from tests.waiting import eventually
 
 TICK = 0.1
-HELD_UP = 1.0
+HELD_UP = 0.5
 """Seconds after which a tick comes so late that the machine had no time for us, nor for rotator."""
 
 LOOK = 0.3

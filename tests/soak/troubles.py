@@ -16,7 +16,7 @@ CALM = 8.0
 """Seconds without a trouble in which rotator puts everything right: after an API server's failure it tries again in
 five, and a lease of three is another replica's in four."""
 
-HEALED = 3.0
+HEALED = 5.0
 """Seconds in which what somebody did is mended where nothing else was wrong for `CALM` before: by the watches, for the
 next renewal or sweep may be further away."""
 
@@ -58,11 +58,11 @@ class Troubles:
         with self._lock:
             self._gone.add(namespace)
 
-    def excuses(self, namespace: str, host: str, now: float, window: float) -> bool:
+    def excuses(self, namespace: str, host: str, now: float, window: float, calm: float = CALM) -> bool:
         """Whether no valid credential could have been there for a Pod of this namespace.
 
         One could have been there if since the last deed in the namespace, and within the last `window` seconds (what
-        has expired now was due all that time), there was a stretch of `CALM` seconds in which nothing was wrong that it
+        has expired now was due all that time), there was a stretch of `calm` seconds in which nothing was wrong that it
         depends on: the API server answered, a replica that runs held the lead, the host's own cloud gave tokens and its
         registry took them. After a deed that fell into such a stretch, `HEALED` is enough. Whatever else happens
         meanwhile excuses nothing.
@@ -75,7 +75,7 @@ class Troubles:
             wrong = [stretch for concern in concerns for stretch in self._stretches.get(concern, [])]
         if deed and now - deed > HEALED and all(ended < deed - CALM for _, ended in wrong):
             return False
-        return longest_calm(wrong, max(now - window, deed), now) < CALM
+        return longest_calm(wrong, max(now - window, deed), now) < calm
 
     def is_shut(self, namespace: str, host: str, now: float) -> bool:
         """Whether nobody can pull there just now, with any credential: its registry fails, or its Secret is taken."""
