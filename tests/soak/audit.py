@@ -27,7 +27,7 @@ GRACE = timedelta(seconds=1)
 """An expiry so short ago lies between the write and the look."""
 
 LATE = 1.5 * CALM
-"""Seconds without a trouble in which a credential that is due is renewed, also where fifty registries are due at once."""
+"""Seconds without a trouble in which a credential that is due is renewed, also where fifty are due at once."""
 
 HEARD = 20.0
 """Seconds after which rotator has heard of a label that was taken away, whatever else goes on."""
@@ -59,6 +59,7 @@ class Audit:
         self._name_of = {host: name for name, hosts in grounds.registries.items() for host in hosts}
         self._seen: dict[str, _Seen] = {}
         self._accounts: set[str] = set()  # namespaces whose ServiceAccount has another's reference
+        self._reset: dict[str, float] = {}
         self._planted: dict[str, str] = {}
         self._left: dict[str, float] = {}
         self._now = 0.0
@@ -103,9 +104,10 @@ class Audit:
         """Somebody did something to the Secret there: what comes after it is another one."""
         self._seen.pop(namespace, None)
 
-    def forgets_account(self, namespace: str) -> None:
+    def forgets_account(self, namespace: str, now: float) -> None:
         """Somebody took all references from the ServiceAccount there."""
         self._accounts.discard(namespace)
+        self._reset[namespace] = now
 
     def plants(self, namespace: str, password: str) -> None:
         """A tenant puts this into its own Secret; it must go nowhere else."""
@@ -143,7 +145,10 @@ class Audit:
         account = self._stage.api.store.get("serviceaccounts", namespace, ACCOUNT)
         # A reference that is reset this moment is mended after the Secret that is under way; and a Secret does not wait
         # for a reference that the API server would not take.
-        if account and name not in _references(account) and not self._troubles.is_fresh(namespace, self._now):
+        excused = self._now - self._reset.get(namespace, -HEARD) < CALM or self._troubles.is_failing(
+            namespace, self._now
+        )
+        if account and name not in _references(account) and not excused:
             self._note(f"{namespace}/{name} was made before its reference")
 
     def look(self, now: float) -> None:

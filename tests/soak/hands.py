@@ -284,7 +284,7 @@ class Hands:
     def _reset(self, now: float) -> Harm:
         namespace = self._somewhere(now)
         self._change("serviceaccounts", namespace, ACCOUNT, lambda account: account.pop("imagePullSecrets", None))
-        self._audit.forgets_account(namespace)
+        self._audit.forgets_account(namespace, now)
         return Harm("reference reset")
 
     def _strange(self, now: float) -> Harm:

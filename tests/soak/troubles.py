@@ -83,11 +83,11 @@ class Troubles:
             stretches = [self._stretches.get(shut(place), []) for place in (namespace, cloud_of(host))]
         return any(each and now - each[-1][1] <= RESOLUTION for each in stretches)
 
-    def is_fresh(self, namespace: str, now: float) -> bool:
-        """Whether a moment ago somebody did something there, or the API server failed."""
+    def is_failing(self, namespace: str, now: float) -> bool:
+        """Whether the API server fails just now, for all or for this namespace."""
         with self._lock:
             ends = [self._stretches[concern][-1][1] for concern in (EVERYBODY, namespace) if concern in self._stretches]
-        return any(now - end <= 2 * RESOLUTION for end in (*ends, self._deeds.get(namespace, 0.0)))
+        return any(now - end <= 2 * RESOLUTION for end in ends)
 
     def is_calm(self, now: float, seconds: float) -> bool:
         """Whether nothing was wrong for anybody for so long."""
