@@ -5,6 +5,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -85,9 +86,13 @@ class Audit:
     # What the hands tell ----------------------------------------------------------------------------------------------
 
     def covers(self, namespace: str) -> None:
-        """From now on it is to have a Secret."""
+        """From now on it is to have a Secret; what was written while nobody looked is no news."""
         self._homes[namespace] = ""
         self._left.pop(namespace, None)
+        secret = self._stage.api.store.get("secrets", namespace, self._grounds.pull_secret(namespace))
+        if secret and (seen := self._seen.get(namespace)):
+            with suppress(KeyError, ValueError):
+                seen.passwords |= dict(_passwords(json.loads(base64.b64decode(secret["data"][DATA]))["auths"]))
 
     def leaves(self, namespace: str, now: float) -> None:
         """From now on nothing there is to be touched; what stands there is no news when it is covered again."""

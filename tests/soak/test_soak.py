@@ -168,6 +168,16 @@ def test_a_credential_that_opens_nothing_is_found(scene: Scene) -> None:
     assert scene.found(102.0)[2:] == [f"what no cloud gave was written for {GAR} in shuffle"]
 
 
+def test_what_was_written_while_nobody_looked_is_no_news(scene: Scene) -> None:
+    """A pass under way when a label is taken away still writes; when the label is back that has expired, and is mended."""
+    scene.write(scene.token())
+    assert scene.found(100.0) == []
+    scene.audit.leaves("shuffle", 100.0)
+    scene.write(scene.token(life=timedelta(seconds=-5)))
+    scene.audit.covers("shuffle")
+    assert scene.found(101.0) == []
+
+
 def test_a_tenants_own_credential_is_found_only_elsewhere(scene: Scene) -> None:
     """What it did to itself is its own affair; what comes of it in another namespace is not (invariant 11)."""
     scene.audit.plants("shuffle", "own")
