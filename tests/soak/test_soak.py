@@ -169,7 +169,7 @@ def test_a_credential_that_opens_nothing_is_found(scene: Scene) -> None:
 
 
 def test_what_was_written_while_nobody_looked_is_no_news(scene: Scene) -> None:
-    """A pass under way when a label is taken away still writes; when the label is back that has expired, and is mended."""
+    """A pass under way when a label is taken away still writes; when the label is back that has expired."""
     scene.write(scene.token())
     assert scene.found(100.0) == []
     scene.audit.leaves("shuffle", 100.0)
