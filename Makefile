@@ -14,7 +14,7 @@ test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.controlplane --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
-soak: $(VENV)/ready  ## minutes of drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
+soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
 	@$(BIN)/python -m tests.soak
 
 bench: controlplane  ## measure repair, take-over, start-up and rest on a large cluster (a quarter of an hour)

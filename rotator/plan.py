@@ -57,6 +57,15 @@ def judge_secret(
     return Change(subject, pull_secret.name, state, message)
 
 
+def judge_entries(
+    pull_secret: PullSecret, record: SecretRecord | None, config: Config, now: datetime
+) -> dict[str, State]:
+    """The state of each host's entry in one Secret, None: it does not exist. Raises DockerConfigError."""
+    if record is None:
+        return dict.fromkeys(selection.hosts(pull_secret, config), State.MISSING)
+    return _Case(pull_secret, record, config, now).states
+
+
 # The cases that the checks look at -----------------------------------------------------------------------------------
 
 

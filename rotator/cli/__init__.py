@@ -11,7 +11,7 @@ from rotator.cli.ending import run_to_its_end
 from rotator.cli.looking import doctor, explain_image, show_status
 from rotator.cli.options import EXIT_CODES
 from rotator.cli.passes import check, once
-from rotator.cli.printing import print_rbac, schema
+from rotator.cli.printing import print_rbac, print_schema
 from rotator.cli.running import demo, run
 
 
@@ -21,7 +21,7 @@ def cli() -> None:
     """Keep the image pull Secrets of a cluster fresh: ECR, Artifact Registry and ACR, in place."""
 
 
-for command in (once, check, run, doctor, explain_image, show_status, schema, print_rbac, demo):
+for command in (once, check, run, doctor, explain_image, show_status, print_schema, print_rbac, demo):
     cli.add_command(command)
 
 

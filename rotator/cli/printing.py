@@ -6,16 +6,25 @@ from pathlib import Path
 import click
 
 from rotator import config as configuration
-from rotator import rbac
+from rotator import rbac, schemas
 from rotator.cli.ending import output_named
 from rotator.cli.options import Name, config_option
 
 
-@click.command()
-def schema() -> None:
-    """Print the JSON Schema of the configuration."""
+@click.command("schema")
+@click.option(
+    "--of",
+    "what",
+    type=click.Choice(("config", *schemas.RECORDS)),
+    default="config",
+    show_default=True,
+    help="The configuration, or what this command prints with --output json.",
+)
+def print_schema(what: str) -> None:
+    """Print the JSON Schema of the configuration, or of what a command prints as JSON."""
+    found = configuration.schema() if what == "config" else schemas.schema(what)
     with output_named():
-        click.echo(json.dumps(configuration.schema(), indent=2))
+        click.echo(json.dumps(found, indent=2))
 
 
 @click.command("rbac")

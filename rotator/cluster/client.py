@@ -179,9 +179,10 @@ class Cluster:
         asked = request.may_account(right, account.namespace, account.name) if account else request.may_i(right)
         return self._read(asked, _ACCESS).status.allowed
 
-    def lease(self, namespace: str, name: str) -> Record:
-        """What a Lease says of its holder. Raises NotFound."""
-        return self._read(request.get_lease(namespace, name), _LEASE).record()
+    def lease(self, namespace: str, name: str) -> tuple[Record, Mapping[str, str]]:
+        """What a Lease says of its holder, and its annotations. Raises NotFound."""
+        found = self._read(request.get_lease(namespace, name), _LEASE)
+        return found.record(), found.metadata.annotations or {}
 
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None

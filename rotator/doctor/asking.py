@@ -77,7 +77,7 @@ class Asking:
     def _lease(self, rotator: Rotator) -> Record | None:
         namespace = Ourselves(rotator).lease_namespace(self._config)
         try:
-            return self._cluster.lease(namespace, self._config.leader_election.name)
+            return self._cluster.lease(namespace, self._config.leader_election.name)[0]
         except NotFound:
             return None
 

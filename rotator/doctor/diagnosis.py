@@ -6,7 +6,9 @@ A symptom whose result is ok is no trouble, but a fact that is worth a line: who
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, TypedDict
+
+from rotator.jsonrecord import told
 
 
 class Result(StrEnum):
@@ -25,6 +27,39 @@ def worst(results: Iterable[Result]) -> Result:
     return max(results, key=_ORDER.index, default=Result.OK)
 
 
+class ObjectRecord(TypedDict):
+    """One object of the cluster, or around it, that a symptom is about."""
+
+    kind: Annotated[str, told("its kind")]
+    namespace: Annotated[str | None, told("its namespace; null: it belongs to none")]
+    name: Annotated[str, told("its name")]
+
+
+class SymptomRecord(TypedDict):
+    """One trouble, or a fact (ok)."""
+
+    result: Annotated[Result, told("how bad it is")]
+    message: Annotated[str, told("what is wrong")]
+    hint: Annotated[str | None, told("what to do about it")]
+    objects: Annotated[list[ObjectRecord], told("the objects concerned, all of them")]
+
+
+class FindingRecord(TypedDict):
+    """One check."""
+
+    check: Annotated[str, told("its name, as in [doctor.md](doctor.md)")]
+    description: Annotated[str, told("what it looks at")]
+    result: Annotated[Result, told("the worst of its symptoms")]
+    symptoms: Annotated[list[SymptomRecord], told("what is wrong, and facts worth knowing (ok)")]
+
+
+class DiagnosisRecord(TypedDict):
+    """What doctor found."""
+
+    result: Annotated[Result, told("the worst of all")]
+    findings: Annotated[list[FindingRecord], told("every check, in order")]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Object:
     """One object of the cluster that a symptom is about. What belongs to no namespace has an empty one."""
@@ -36,7 +71,7 @@ class Object:
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ObjectRecord:
         """The object as JSON."""
         return {"kind": self.kind, "namespace": self.namespace or None, "name": self.name}
 
@@ -50,10 +85,10 @@ class Symptom:
     objects: tuple[Object, ...] = ()
     hint: str = ""
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> SymptomRecord:
         """The symptom as JSON."""
         return {
-            "result": str(self.result),
+            "result": self.result,
             "message": self.message,
             "hint": self.hint or None,
             "objects": [each.record() for each in self.objects],
@@ -73,12 +108,12 @@ class Finding:
         """The worst of its symptoms."""
         return worst(symptom.result for symptom in self.symptoms)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> FindingRecord:
         """The finding as JSON."""
         return {
             "check": self.check,
             "description": self.description,
-            "result": str(self.result),
+            "result": self.result,
             "symptoms": [symptom.record() for symptom in self.symptoms],
         }
 
@@ -99,9 +134,9 @@ class Diagnosis:
         """1 with a problem; a warning is none."""
         return 1 if self.result is Result.PROBLEM else 0
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> DiagnosisRecord:
         """The diagnosis as JSON."""
-        return {"result": str(self.result), "findings": [finding.record() for finding in self.findings]}
+        return {"result": self.result, "findings": [finding.record() for finding in self.findings]}
 
 
 def fact(message: str) -> Symptom:
