@@ -31,6 +31,7 @@ from rotator.logs import where
 from rotator.model import Action, Change, DesiredSecret, SecretRecord, ServiceAccountRecord, Snapshot, State
 from rotator.orphans import Orphans
 from rotator.plan import judge_secret
+from rotator.rotation.overlap import Overlap
 from rotator.rotation.report import Outcome, Result, log_fields
 
 log = structlog.get_logger("rotator.apply")
@@ -52,6 +53,7 @@ class Applying:
     offers: Offers
     clock: Clock
     stopping: Callable[[], bool]
+    overlap: Overlap
 
     def apply(self, changes: Sequence[Change], workers: int, progress: Progress) -> list[Result]:
         """Carry out the changes that ask for something, at most `workers` namespaces at a time."""
@@ -180,15 +182,21 @@ class Applying:
         raise AssertionError  # the last try returns or raises
 
     def _write(self, change: Change) -> Result:
+        record = self.snapshot.secrets.get((change.subject.namespace, change.subject.name))
         try:
-            return self._write_merged(change)
+            return self._write_merged(change, record) if record else self._create(change)
         except (ClusterError, DockerConfigError) as error:
             return self._failure(change, error)
 
-    def _write_merged(self, change: Change) -> Result:
-        place = change.subject.namespace
-        record = self.snapshot.secrets.get((place, change.subject.name))
+    def _create(self, change: Change) -> Result:
+        """Nothing guards what is not there: so no other pass makes it meanwhile, and what one has made is read."""
+        with self.overlap.creating(change.subject) as made:
+            return self._write_merged(*self._judge_anew(change)) if made else self._write_merged(change, None)
+
+    def _write_merged(self, change: Change, record: SecretRecord | None) -> Result:
         for attempt in range(TRIES):
+            if change.action is Action.NOTHING:
+                return Result(change, Outcome.NOTHING)
             if self.stopping():
                 return Result(change, Outcome.WAITING)
             desired = self._desired(change, record)
@@ -199,12 +207,7 @@ class Applying:
             except (Conflict, Invalid):
                 if attempt == TRIES - 1:
                     raise
-                record = self._read(change)
-                change = judge_secret(
-                    self.config.pull_secret(change.pull_secret), place, record, self.config, self.clock()
-                )
-                if change.action is Action.NOTHING:
-                    return Result(change, Outcome.NOTHING)
+                change, record = self._judge_anew(change)
             else:
                 log.info("secret.written", **log_fields(change), expires_at=desired.annotations[annotations.EXPIRES_AT])
                 return Result(change, Outcome.WRITTEN)
@@ -228,11 +231,15 @@ class Applying:
         pull_secret = self.config.pull_secret(change.pull_secret)
         return desired_secret(change, pull_secret, record, self.offers, self.config, self.clock())
 
-    def _read(self, change: Change) -> SecretRecord | None:
+    def _judge_anew(self, change: Change) -> tuple[Change, SecretRecord | None]:
+        """The same Secret as it is now, and what it asks for."""
+        place = change.subject.namespace
         try:
-            return self.cluster.secret(change.subject.namespace, change.subject.name)
+            record = self.cluster.secret(place, change.subject.name)
         except NotFound:
-            return None
+            record = None
+        pull_secret = self.config.pull_secret(change.pull_secret)
+        return judge_secret(pull_secret, place, record, self.config, self.clock()), record
 
     def _failure(self, change: Change, error: ClusterError | DockerConfigError) -> Result:
         if isinstance(error, NotFound | NamespaceTerminating):
