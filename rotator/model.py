@@ -204,7 +204,7 @@ class NamespaceRecord:
     """What the plan needs to know of a Namespace."""
 
     name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     terminating: bool = False
 
 

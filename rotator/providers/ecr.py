@@ -144,8 +144,9 @@ class EcrProvider:
         return outcome.failure(kind, self._registry, "no AWS keys could be fetched", evidence, hint=_AGENT)
 
 
-# Sessions: 20 of them take 216 MiB, 20 clients of one take 50, so mints side by side share one. It goes with the last of
-# them, which saves 8 MiB: the keys in it live for an hour, and a token is renewed every six.
+# Sessions: 20 of them take 216 MiB, 20 clients of one take 50, so mints side by side share one. It goes with the last
+# of them, which saves 8 MiB: the keys in it live for an hour, and a token is renewed every six. A client is made for
+# one mint and closed after it.
 
 
 @dataclass(frozen=True)
