@@ -44,6 +44,10 @@ TRIES = 5
 Progress = Callable[[int, int], None]
 """Told how many changes are done, and of how many."""
 
+Waiting = deque[tuple[str, list[Change]]]
+Done = SimpleQueue[tuple[str, list[Result]]]
+"""Namespaces with what is to be done there, and with what became of it."""
+
 
 @dataclass(frozen=True)
 class Applying:
@@ -61,25 +65,28 @@ class Applying:
         batches: dict[str, list[Change]] = {}
         for change in changes:
             batches.setdefault(change.subject.namespace, []).append(change)
-        waiting = deque(batches.values())
-        done: SimpleQueue[list[Result]] = SimpleQueue()
-        results: list[Result] = []
+        waiting: Waiting = deque(batches.items())
+        done: Done = SimpleQueue()
+        results: dict[str, list[Result]] = {}
+        finished = 0
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
             for _ in range(min(workers, len(batches))):
                 pool.submit(self._work_off, waiting, done)
             try:
-                for _ in range(len(batches)):
-                    results += done.get()
-                    progress(len(results), len(changes))
+                for _ in batches:
+                    namespace, results[namespace] = done.get()
+                    finished += len(results[namespace])
+                    progress(finished, len(changes))
             finally:
                 waiting.clear()  # who interrupts waits for what has begun, not for all
-        return results
+        return [result for namespace in batches for result in results[namespace]]
 
-    def _work_off(self, waiting: deque[list[Change]], done: SimpleQueue[list[Result]]) -> None:
+    def _work_off(self, waiting: Waiting, done: Done) -> None:
         """Apply what waits, one namespace after the other: a Future for each of 10,000 would take 15 MiB."""
         with suppress(IndexError):
             while True:
-                done.put(self._apply_safely(waiting.popleft()))
+                namespace, changes = waiting.popleft()
+                done.put((namespace, self._apply_safely(changes)))
 
     def foresee(self, change: Change) -> Result:
         """What would become of this change, without a write."""
