@@ -14,13 +14,14 @@ test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.controlplane --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
-soak: $(VENV)/ready  ## minutes of drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
+soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
 	@$(BIN)/python -m tests.soak
 
 bench: controlplane  ## measure repair, take-over, start-up and rest on a large cluster (a quarter of an hour)
 	@$(BIN)/python -m benchmarks.heal
 	@$(BIN)/python -m benchmarks.takeover
 	@$(BIN)/python -m benchmarks.idle
+	@$(BIN)/python -m benchmarks.doctor
 	@$(BIN)/python -m benchmarks.startup
 
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver and the rest for the tests, once (needs Go)

@@ -20,6 +20,9 @@ ENTRIES = "rotator.dev/entries"
 EXPIRES_AT = "rotator.dev/expires-at"
 RENEWED_AT = "rotator.dev/renewed-at"
 
+LAST_SWEEP = "rotator.dev/last-sweep"
+"""On the Lease: when the leader's last pass over everything ended."""
+
 LONGEST_LIFE = timedelta(hours=24)
 """No supported cloud gives a token a longer life than 12 h; a note that claims more than this is not believed."""
 
@@ -103,13 +106,14 @@ def stamp(moment: datetime) -> str:
 def _note(entry: object) -> Note | None:
     match entry:
         case {"registry": str(registry), "issuedAt": str(issued), "expiresAt": str(expires), "digest": str(digest)}:
-            issued_at, expires_at = _moment(issued), _moment(expires)
+            issued_at, expires_at = moment(issued), moment(expires)
             return Note(registry, issued_at, expires_at, digest) if issued_at and expires_at else None
         case _:
             return None
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """What `stamp` wrote; None for anything else."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:

@@ -87,6 +87,15 @@ def _content(record: SecretRecord) -> tuple[object, ...]:
     return annotations.is_ours(record), record.type, record.immutable, annotations.noted(record), record.text
 
 
+def judge_entries(
+    pull_secret: PullSecret, record: SecretRecord | None, config: Config, now: datetime
+) -> dict[str, State]:
+    """The state of each host's entry in one Secret, None: it does not exist. Raises DockerConfigError."""
+    if record is None:
+        return dict.fromkeys(selection.hosts(pull_secret, config), State.MISSING)
+    return _Case(pull_secret, record, config, now).states
+
+
 # The cases that the checks look at -----------------------------------------------------------------------------------
 
 

@@ -7,7 +7,8 @@ import click
 import pytest
 
 from rotator import config
-from rotator.cli import EXIT_CODES, cli
+from rotator.cli import cli
+from rotator.cli.options import EXIT_CODES
 from rotator.model import STATES
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from rotator import leadership
+from rotator.keyring import PullSecretData
 from rotator.model import (
     DATA_KEY,
     LEGACY_DATA_KEY,
@@ -184,6 +185,13 @@ class Secret(msgspec.Struct):
         """What a Secret of the old type kubernetes.io/dockercfg holds."""
         data = self.data or {}
         return _text(data[LEGACY_DATA_KEY]) if LEGACY_DATA_KEY in data else None
+
+    def for_keyring(self, shared: Shared) -> PullSecretData:
+        """What a kubelet reads of it."""
+        data = self.data or {}
+        texts = {key: shared.secret(data[key]) for key in (DATA_KEY, LEGACY_DATA_KEY) if key in data}
+        found = {key: text.reveal() for key, text in texts.items() if text is not None}
+        return PullSecretData(sys.intern(self.metadata.name), sys.intern(self.type), found)
 
     def record(self, shared: Shared) -> SecretRecord:
         """What the plan needs of it. What equals something in `shared` becomes that."""

@@ -12,17 +12,20 @@ from typing import Self, TypeVar
 import msgspec
 from kubernetes.client.configuration import Configuration
 
-from rotator.cluster import answers, failures, request
+from rotator.cluster import answers, failures, request, workloads
 from rotator.cluster.login import log_in
 from rotator.cluster.request import Request
 from rotator.cluster.transport import Transport
 from rotator.cluster.watch import Hearer, Reflector
 from rotator.errors import ClusterError, ClusterUnusable, Forbidden, NotFound
 from rotator.events import Event, Series
+from rotator.keyring import PullSecretData
 from rotator.leadership import Record
 from rotator.model import (
     DATA_KEY,
     FIELD_MANAGER,
+    LEGACY_TYPE,
+    SECRET_TYPE,
     DesiredSecret,
     Kind,
     NamespaceRecord,
@@ -32,6 +35,7 @@ from rotator.model import (
     Subject,
 )
 from rotator.scopes import Scope
+from rotator.workloads import Account, Maker, Workload
 
 T = TypeVar("T")
 
@@ -137,9 +141,29 @@ class Cluster:
         pod = self._read(request.get("pods", namespace, name), _POD)
         return tuple(reference.name for reference in pod.spec.image_pull_secrets or ())
 
-    def lease(self, namespace: str, name: str) -> Record:
-        """What a Lease says of its holder. Raises NotFound."""
-        return self._read(request.get_lease(namespace, name), _LEASE).record()
+    def pull_secrets(self, namespace: str | None) -> Iterator[tuple[str, PullSecretData]]:
+        """Every Secret that a Pod may name to pull with, of one namespace or of all, with its namespace."""
+        shared = answers.Shared()
+        for kind in (SECRET_TYPE, LEGACY_TYPE):
+            for item in self._list(request.list_secrets_of_type(kind, namespace), _SECRETS):
+                yield item.metadata.namespace, item.for_keyring(shared)
+
+    def workloads(self, kind: Maker, namespace: str | None) -> Iterator[Workload]:
+        """The Pods that have not ended, or the templates that nothing else made, of one namespace or of all."""
+        where = workloads.COLLECTIONS[kind]
+        for item in self._list(request.list_workloads(where.resource, where.prefix, namespace), where.decoder):
+            if (record := item.record(kind)) is not None:
+                yield record
+
+    def accounts(self, namespace: str | None) -> Iterator[Account]:
+        """All ServiceAccounts of one namespace or of all, as their Pods meet them."""
+        asked = request.list_all("serviceaccounts", namespace)
+        return (item.record() for item in self._list(asked, workloads.ACCOUNTS))
+
+    def lease(self, namespace: str, name: str) -> tuple[Record, Mapping[str, str]]:
+        """What a Lease says of its holder, and its annotations. Raises NotFound."""
+        found = self._read(request.get_lease(namespace, name), _LEASE)
+        return found.record(), found.metadata.annotations or {}
 
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None

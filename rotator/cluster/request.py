@@ -29,6 +29,12 @@ APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML, and the only apply
 JSON_PATCH = "application/json-patch+json"
 
 LEASES = "leases.coordination.k8s.io"
+NAMESPACED = frozenset(
+    {
+        *("secrets", "serviceaccounts", "events", "pods", LEASES),
+        *("deployments.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch", "cronjobs.batch"),
+    }
+)
 RESOURCES = {Kind.SECRET: "secrets", Kind.SERVICE_ACCOUNT: "serviceaccounts"}
 
 
@@ -74,7 +80,7 @@ class Request:
 
     @property
     def _place(self) -> str:
-        if self.resource not in {"secrets", "serviceaccounts", "events", "pods", LEASES}:
+        if self.resource not in NAMESPACED:
             return ""
         return f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
 
@@ -92,6 +98,17 @@ def get_namespace(name: str) -> Request:
 def list_namespaces(labels: str | None) -> Request:
     """All Namespaces, or those that the selector chooses."""
     return Request(("list",), "namespaces", "/api/v1/namespaces", query=_selectors(None, labels))
+
+
+def list_workloads(resource: str, prefix: str, namespace: str | None) -> Request:
+    """Pods, or what makes them, of one namespace or of all; `prefix` is their API group's."""
+    place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return Request(("list",), _with_group(resource, prefix), f"{prefix}{place}/{resource}", namespace)
+
+
+def list_secrets_of_type(kind: str, namespace: str | None) -> Request:
+    """The Secrets of one type: no field selector of RBAC's narrows that, so it takes the right to list them all."""
+    return replace(list_all("secrets", namespace), query=(("fieldSelector", f"type={kind}"),))
 
 
 def get(resource: str, namespace: str, name: str) -> Request:
@@ -271,6 +288,12 @@ def put_lease(namespace: str, name: str, content: Mapping[str, object]) -> Reque
 
 def _lease_path(namespace: str, name: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases/{quote(name, safe='')}"
+
+
+def _with_group(resource: str, prefix: str) -> str:
+    """As RBAC errors and kubectl name it: deployments.apps, and pods of the core."""
+    group = prefix.removeprefix("/apis/").partition("/")[0]
+    return f"{resource}.{group}" if prefix.startswith("/apis/") else resource
 
 
 def _path(resource: str, namespace: str | None, name: str | None = None) -> str:

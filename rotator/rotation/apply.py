@@ -19,7 +19,7 @@ from rotator import annotations
 from rotator.clock import Clock
 from rotator.cluster.client import Cluster
 from rotator.config import Config
-from rotator.desired import Offers, desired_secret
+from rotator.desired import Offers, changed_entries, desired_secret
 from rotator.errors import (
     ClusterError,
     Conflict,
@@ -94,7 +94,9 @@ class Applying:
             return Result(change, Outcome.PLANNED)
         record = self.snapshot.secrets.get((change.subject.namespace, change.subject.name))
         desired = self._desired(change, record)
-        return Result(change, Outcome.PLANNED if desired else unwritten(change))
+        if desired is None:
+            return Result(change, unwritten(change))
+        return Result(change, Outcome.PLANNED, entries=changed_entries(desired, record, change.needs))
 
     def _apply_safely(self, changes: list[Change]) -> list[Result]:
         try:

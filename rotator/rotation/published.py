@@ -12,7 +12,7 @@ from rotator.model import Change, Kind, Snapshot, State
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published for one host, of all Secrets the first issue, expiry and time when a renewal is due.
+    """What is published for one host, of all Secrets the first issue, expiry and due renewal, and the last issue.
 
     `everywhere` says whether each Secret has an entry at all.
     """
@@ -21,6 +21,7 @@ class Published:
     everywhere: bool
     first_issue: datetime | None
     first_due: datetime | None
+    last_issue: datetime | None
 
     @property
     def until(self) -> datetime | None:
@@ -65,6 +66,7 @@ def _summed_up(entries: set[Note | None], at: float) -> Published:
         everywhere=None not in entries,
         first_issue=first(note.issued_at for note in notes),
         first_due=first(renewal.due_at(note.issued_at, note.expires_at, at) for note in notes),
+        last_issue=max((note.issued_at for note in notes), default=None),
     )
 
 

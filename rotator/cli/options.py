@@ -1,0 +1,115 @@
+"""What the commands are told: the options that several share, and what they become."""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce, wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec
+
+import click
+
+from rotator import logs
+
+P = ParamSpec("P")
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0  all well
+  1  something failed and the rest was done
+  2  the configuration or the command line cannot be used
+  3  the cluster cannot be used
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every command that works on a cluster is told."""
+
+    config_file: Path
+    kubeconfig: Path | None
+    context: str | None
+    log_level: str | None
+    log_format: str
+
+
+config_option = click.option(
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(path_type=Path, readable=False),  # whether it can be read is answered with a remedy
+    default=Path("/etc/rotator/config.yaml"),
+    envvar="ROTATOR_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The configuration file.",
+)
+kubeconfig_option = click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, readable=False),
+    help="Default: KUBECONFIG, inside a cluster the Pod's ServiceAccount, else ~/.kube/config.",
+)
+context_option = click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+_OPTIONS = (
+    config_option,
+    kubeconfig_option,
+    context_option,
+    click.option(
+        "--log-level",
+        type=click.Choice(logs.LEVELS),
+        envvar="ROTATOR_LOG_LEVEL",
+        show_envvar=True,
+        help="Default: info, or nothing beside a table. Secrets are masked at every level.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(("auto", "json", "console")),
+        default="auto",
+        envvar="ROTATOR_LOG_FORMAT",
+        show_default=True,
+        show_envvar=True,
+        help="auto: console on a terminal, else JSON.",
+    ),
+)
+
+
+class Name(click.ParamType[str]):
+    """The name of an object of the cluster: a DNS label, or with `dots` several."""
+
+    name = "name"
+
+    def __init__(self, *, dots: bool = True) -> None:
+        label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+        self._form = re.compile(rf"(?=.{{1,253}}$){label}(?:\.{label})*" if dots else rf"(?=.{{1,63}}$){label}")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself."""
+        if not self._form.fullmatch(value):
+            self.fail("write a name of a-z, 0-9 and -, as in rotator", param, ctx)
+        return value
+
+
+def with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
+    """Give the command the options above, as one argument."""
+
+    @wraps(command)
+    def gathered(
+        config_file: Path,
+        kubeconfig: Path | None,
+        context: str | None,
+        log_level: str | None,
+        log_format: str,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        command(Options(config_file, kubeconfig, context, log_level, log_format), *args, **kwargs)
+
+    return reduce(lambda inner, option: option(inner), reversed(_OPTIONS), gathered)
+
+
+def configure_logs(options: Options, *, quiet: bool) -> None:
+    """On a terminal the table says it all: nothing is logged beside it unless a level was asked for."""
+    console = sys.stderr.isatty() if options.log_format == "auto" else options.log_format == "console"
+    logs.configure(options.log_level or ("critical" if quiet else "info"), "console" if console else "json")
