@@ -91,9 +91,10 @@ def judge_entries(
     pull_secret: PullSecret, record: SecretRecord | None, config: Config, now: datetime
 ) -> dict[str, State]:
     """The state of each host's entry in one Secret, None: it does not exist. Raises DockerConfigError."""
+    hosts = selection.hosts(pull_secret, config)
     if record is None:
-        return dict.fromkeys(selection.hosts(pull_secret, config), State.MISSING)
-    return _Case(pull_secret, record, config, now).states
+        return dict.fromkeys(hosts, State.MISSING)
+    return _Case(pull_secret, record, hosts, config, now).states
 
 
 # The cases that the checks look at -----------------------------------------------------------------------------------
