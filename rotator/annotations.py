@@ -77,19 +77,25 @@ def write(notes: Mapping[str, Note]) -> dict[str, str]:
 
 def read(annotations: Mapping[str, str]) -> dict[str, Note]:
     """The notes by host. What somebody made unreadable counts as not noted: its entry is then written anew."""
-    return dict(_read(annotations.get(ENTRIES, "{}")))
+    return dict(notes(annotations.get(ENTRIES, "{}")))
 
 
-@lru_cache(maxsize=1024)  # after a rotation all namespaces carry the same text
-def _read(text: str) -> dict[str, Note]:
+def noted(record: SecretRecord | None) -> str:
+    """The text of the notes: after a rotation all namespaces carry the same, so whoever looks at many groups by it."""
+    return record.annotations.get(ENTRIES, "{}") if record else "{}"
+
+
+@lru_cache(maxsize=1024)
+def notes(text: str) -> Mapping[str, Note]:
+    """What `noted` says, as `read` reads it."""
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(entries, dict):
         return {}
-    notes = {host: _note(entry) for host, entry in entries.items()}
-    return {host: note for host, note in notes.items() if note is not None}
+    found = {host: _note(entry) for host, entry in entries.items()}
+    return {host: note for host, note in found.items() if note is not None}
 
 
 def stamp(moment: datetime) -> str:

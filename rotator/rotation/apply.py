@@ -6,9 +6,12 @@ A change is decided on a snapshot, so each write carries the version that it was
 since, it is read, judged and merged again, a few times.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import structlog
 
@@ -42,6 +45,10 @@ TRIES = 5
 Progress = Callable[[int, int], None]
 """Told how many changes are done, and of how many."""
 
+Waiting = deque[tuple[str, list[Change]]]
+Done = SimpleQueue[tuple[str, list[Result]]]
+"""Namespaces with what is to be done there, and with what became of it."""
+
 
 @dataclass(frozen=True)
 class Applying:
@@ -58,15 +65,30 @@ class Applying:
     def apply(self, changes: Sequence[Change], workers: int, progress: Progress) -> list[Result]:
         """Carry out the changes that ask for something, at most `workers` namespaces at a time."""
         batches: dict[str, list[Change]] = {}
-        total = len(changes)
         for change in changes:
             batches.setdefault(change.subject.namespace, []).append(change)
-        results: list[Result] = []
+        waiting: Waiting = deque(batches.items())
+        done: Done = SimpleQueue()
+        results: dict[str, list[Result]] = {}
+        finished = 0
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
-            for done in pool.map(self._apply_safely, batches.values()):
-                results += done
-                progress(len(results), total)
-        return results
+            for _ in range(min(workers, len(batches))):
+                pool.submit(self._work_off, waiting, done)
+            try:
+                for _ in batches:
+                    namespace, results[namespace] = done.get()
+                    finished += len(results[namespace])
+                    progress(finished, len(changes))
+            finally:
+                waiting.clear()  # who interrupts waits for what has begun, not for all
+        return [result for namespace in batches for result in results[namespace]]
+
+    def _work_off(self, waiting: Waiting, done: Done) -> None:
+        """Apply what waits, one namespace after the other: a Future for each of 10,000 would take 15 MiB."""
+        with suppress(IndexError):
+            while True:
+                namespace, changes = waiting.popleft()
+                done.put((namespace, self._apply_safely(changes)))
 
     def foresee(self, change: Change) -> Result:
         """What would become of this change, without a write."""

@@ -93,6 +93,19 @@ def test_who_writes_after_another_pass_has_ended_remembers_what_that_one_made(wo
     assert world.writes() == 1
 
 
+def test_who_interrupts_a_fan_out_waits_for_what_has_begun_only(world: World) -> None:
+    """Ctrl-C at the first of a hundred namespaces: those that were begun are written whole, the others never."""
+    places = [f"team-{number}" for number in range(100)]
+    world.add_namespaces(*places)
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.rotation().run(progress=interrupt)
+    assert 1 <= world.writes() < len(places)
+
+
 def test_what_is_found_is_told_once_in_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A foreign Secret is named with its remedy when it is found, not again in every pass, and again if it returns."""
     world.add_namespaces("team-a")
