@@ -227,7 +227,9 @@ class Hands:
         return Harm("replica terminated", (EVERYBODY,), lambda: self._started(mortal))
 
     def _started(self, replica: Replica) -> None:
+        """With a good configuration: with a bad one it would not start, and nobody could take over."""
         replica.wait(10)
+        self._stage.config_file.write_text(self._good)
         replica.start()
 
     def _frozen(self, _now: float) -> Harm:

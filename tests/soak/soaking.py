@@ -1,6 +1,7 @@
 """One soak: the world of the demo, faults drawn by a seed, and what is to be said about it in the end."""
 
 import random
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -39,6 +40,9 @@ BETWEEN = 2.0
 
 AT_REST = 3.0
 """Seconds without a trouble after which a replica is looked at for growth."""
+
+COURSE = 16
+"""Looks that are shown of a process's memory."""
 
 HEAD = 12
 """Characters by which a secret is looked for first."""
@@ -114,6 +118,8 @@ class Figures:
         if self.looks:
             quarter = len(self.looks) // 4
             rows += [_vitals("after warm-up", self.looks[quarter]), _vitals("at the end", self.looks[-1])]
+            course = self.looks[:: max(len(self.looks) // COURSE, 1)]
+            rows.append(("its memory, in MiB", " ".join(f"{look.rss:.0f}" for look in course)))
         return rows
 
 
@@ -136,8 +142,9 @@ class Soak:
         self._workers = Workers(self._stage, self._tally, lambda _pull: None, self._grounds.images)
         self._under_way: list[tuple[float, Harm]] = []
         self._holders: dict[str, Replica] = {}
-        self._pages: dict[str, set[str]] = {}
+        self._pages: dict[str, str] = {}
         self._shown: set[str] = set()
+        self._ended = threading.Event()
 
     def run(self) -> Figures:
         """Everything, with a calm end."""
@@ -151,9 +158,13 @@ class Soak:
                 self._audit.strange(name)
             stage.start_rotator()
             self._workers.start(list(self._grounds.homes))
+            glancing = threading.Thread(target=self._glance, name="glances")
+            glancing.start()
             try:
                 self._suffer()
             finally:
+                self._ended.set()
+                glancing.join()
                 for _, harm in self._under_way:
                     harm.end()
                 self._workers.stop()
@@ -174,21 +185,18 @@ class Soak:
         chance, seconds = random.Random(self._figures.seed), self._figures.seconds  # noqa: S311  (no secret)
         hands = Hands(self._stage, self._grounds, self._troubles, self._audit, self._workers, chance)
         script = sorted(plan(chance, seconds, REST))
-        began = glanced = felt = ticked = looked = time.monotonic()
+        began = felt = ticked = looked = time.monotonic()
         while (now := time.monotonic()) - began < seconds:
             while script and script[0][0] <= now - began:
                 self._happen(hands, now, *script.pop(0)[1:])
             if now - ticked > HELD_UP:
                 self._figures.held_up += 1
-                self._troubles.note(EVERYBODY, now)
+                self._troubles.note(EVERYBODY, now, since=ticked)
             ticked = now
             self._attend(now)
             if now - looked > LOOK:
                 looked = now
                 self._audit.look(now)
-            if now - glanced > GLANCE:
-                glanced = now
-                self._glance()
             if now - felt > BETWEEN and self._troubles.is_calm(now, AT_REST) and self._survivor.process:
                 felt = now
                 self._figures.looks.append(Vitals.of(self._survivor.process.pid))
@@ -228,13 +236,14 @@ class Soak:
             case "daemon.started":
                 self._holders = {name: each for name, each in self._holders.items() if each is not replica}
             case "health.listening" | "metrics.listening" as name:
-                self._pages[f"{replica.log_file.stem} {name}"] = {event["address"]}
+                self._pages[f"{replica.log_file.stem} {name}"] = event["address"]
 
     # What is looked at ------------------------------------------------------------------------------------------------
 
     def _glance(self) -> None:
-        for addresses in self._pages.values():
-            for address in addresses:
+        """In a thread of its own: a replica that is frozen lets whoever asks it wait."""
+        while not self._ended.wait(GLANCE):
+            for address in list(self._pages.values()):
                 for path in ("/metrics", "/healthz", "/readyz"):
                     self._shown.add(_page(address, path))
 

@@ -69,6 +69,14 @@ def test_a_calm_stretch_leaves_no_excuse() -> None:
     assert not troubles.excuses("team-a", ECR, 105.0, window=20.0)  # calm lay before it, in which renewal was due
 
 
+def test_all_the_time_in_which_nobody_looked_is_no_calm() -> None:
+    """The machine stood still from 90 to 100: what lay between two looks is a trouble as a whole."""
+    troubles = Troubles()
+    troubles.note(EVERYBODY, 100.0, since=90.0)
+    assert troubles.excuses("team-a", ECR, 100.0 + CALM - 1, window=10.0 + CALM)
+    assert not troubles.excuses("team-a", ECR, 100.0 + CALM + 1, window=20.0)
+
+
 def test_another_clouds_trouble_excuses_nothing() -> None:
     """Failures stay where they are (invariant 6)."""
     troubles = noted("google", 100.0, 120.0)

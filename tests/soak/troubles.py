@@ -38,14 +38,15 @@ class Troubles:
     _gone: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, concern: str, now: float) -> None:
-        """Something is wrong now."""
+    def note(self, concern: str, now: float, since: float | None = None) -> None:
+        """Something is wrong now, or has been all the time `since` then."""
+        began = now if since is None else since
         with self._lock:
             stretches = self._stretches.setdefault(concern, [])
-            if stretches and now - stretches[-1][1] <= RESOLUTION:
+            if stretches and began - stretches[-1][1] <= RESOLUTION:
                 stretches[-1] = (stretches[-1][0], now)
             else:
-                stretches.append((now, now))
+                stretches.append((began, now))
 
     def deed(self, namespace: str, now: float) -> None:
         """Somebody took something from this namespace's Pods, or made it, or selected it anew."""
