@@ -3,18 +3,18 @@
 `gathering` reads the evidence, `checks` judge it (pure functions, in a table), `diagnosis` is what they say.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from rotator.cluster.client import Cluster
 from rotator.config import Config
 from rotator.doctor.checks import CHECKS, Check
-from rotator.doctor.diagnosis import Diagnosis, Finding, Result, Symptom
+from rotator.doctor.diagnosis import Diagnosis, Finding, Gap, Result, Symptom
 from rotator.doctor.evidence import Evidence, Topic
 from rotator.doctor.gathering import gathered
 from rotator.rbac import Subject
 
-__all__ = ["CHECKS", "Check", "Diagnosis", "Finding", "Result", "Symptom", "examine"]
+__all__ = ["CHECKS", "Check", "Diagnosis", "Finding", "Gap", "Result", "Symptom", "examine"]
 
 
 def examine(
@@ -38,10 +38,6 @@ def examine(
 
 def judged(check: Check, evidence: Evidence) -> Finding:
     """What the check finds in the evidence. What it could not see is said, and never taken for well."""
-    unseen = [_unseen(topic, evidence.gaps[topic]) for topic in check.looks_at if topic in evidence.gaps]
-    symptoms: Iterable[Symptom] = () if unseen else check.judge(evidence)
-    return Finding(check.name, check.description, (*unseen, *symptoms))
-
-
-def _unseen(topic: Topic, why: str) -> Symptom:
-    return Symptom(Result.WARNING, f"not looked at, for {topic} cannot be read: {why}")
+    gaps = tuple(evidence.gaps[topic] for topic in check.looks_at if topic in evidence.gaps)
+    symptoms = () if gaps else tuple(check.judge(evidence))
+    return Finding(check.name, check.description, symptoms, gaps)

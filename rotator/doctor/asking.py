@@ -12,6 +12,7 @@ from rotator.config import Config
 from rotator.doctor import access
 from rotator.doctor.clocks import clocks
 from rotator.doctor.clouds import identities, mints
+from rotator.doctor.diagnosis import Gap
 from rotator.doctor.evidence import OF_OBJECTS, Topic
 from rotator.doctor.ourselves import Ourselves
 from rotator.errors import ClusterError, NotFound
@@ -41,7 +42,7 @@ class Asking:
         self._progress = progress
         self._rotator = rotator
         self._absent = absent
-        self.gaps: dict[Topic, str] = {}
+        self.gaps: dict[Topic, Gap] = {}
 
     def answers(self) -> Ourselves:
         """The answers to all questions of the topics."""
@@ -88,5 +89,5 @@ class Asking:
         try:
             return ask()
         except ClusterError as error:
-            self.gaps[topic] = str(error)
+            self.gaps[topic] = Gap(topic, error.message, error.hint)
             return nothing

@@ -96,17 +96,37 @@ class Symptom:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """What could not be read, why, and what to do about it."""
+
+    topic: str
+    reason: str
+    hint: str = ""
+
+    @property
+    def symptom(self) -> Symptom:
+        """What is not seen is never taken for well."""
+        message = f"not looked at, for {self.topic} cannot be read: {self.reason}"
+        return Symptom(Result.WARNING, message, hint=self.hint)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One check, and the symptoms that it found."""
+    """One check: what it could not look at, and else the symptoms that it found."""
 
     check: str
     description: str
     symptoms: tuple[Symptom, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def result(self) -> Result:
         """The worst of its symptoms."""
-        return worst(symptom.result for symptom in self.symptoms)
+        return worst(symptom.result for symptom in self._all)
+
+    @property
+    def _all(self) -> tuple[Symptom, ...]:
+        return (*(gap.symptom for gap in self.gaps), *self.symptoms)
 
     def record(self) -> FindingRecord:
         """The finding as JSON."""
@@ -114,7 +134,7 @@ class Finding:
             "check": self.check,
             "description": self.description,
             "result": self.result,
-            "symptoms": [symptom.record() for symptom in self.symptoms],
+            "symptoms": [symptom.record() for symptom in self._all],
         }
 
 
@@ -128,6 +148,11 @@ class Diagnosis:
     def result(self) -> Result:
         """The worst of all."""
         return worst(finding.result for finding in self.findings)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """All that could not be read, each once."""
+        return tuple(dict.fromkeys(gap for finding in self.findings for gap in finding.gaps))
 
     @property
     def exit_code(self) -> int:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from rotator import selection
 from rotator.config import Config, PullSecret
+from rotator.doctor.diagnosis import Gap
 from rotator.doctor.ourselves import Ourselves
 from rotator.keyring import PullSecretData
 from rotator.model import Change, Snapshot
@@ -49,7 +50,7 @@ class Evidence:
     pull_secrets: Mapping[tuple[str, str], PullSecretData] = field(default_factory=dict)
     pods: tuple[Workload, ...] = ()
     templates: tuple[Workload, ...] = ()
-    gaps: Mapping[Topic, str] = field(default_factory=dict)
+    gaps: Mapping[Topic, Gap] = field(default_factory=dict)
     ourselves: Ourselves = field(default_factory=Ourselves)
 
     @property

@@ -10,6 +10,7 @@ from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config
 from rotator.doctor.asking import Asking
+from rotator.doctor.diagnosis import Gap
 from rotator.doctor.evidence import OF_OBJECTS, Evidence, Topic
 from rotator.errors import ClusterError, ClusterUnusable, NotFound
 from rotator.model import Snapshot, State
@@ -88,7 +89,7 @@ def _of_ourselves_alone(
     """Where no namespace can be read, it may be the permissions that are missing: so those are looked at."""
     asking = Asking(cluster, config, topics, progress, rotator, frozenset())
     answers = asking.answers()
-    gaps = dict.fromkeys(OF_OBJECTS & set(topics), str(error)) | asking.gaps
+    gaps = {topic: Gap(topic, error.message, error.hint) for topic in OF_OBJECTS & set(topics)} | asking.gaps
     return Evidence(config, now, gaps=gaps, ourselves=answers)
 
 
@@ -122,7 +123,7 @@ class _Reading:
         self._places = places
         self._inside = inside
         self._progress = progress
-        self.gaps: dict[Topic, str] = {}
+        self.gaps: dict[Topic, Gap] = {}
 
     def read(
         self,
@@ -139,7 +140,7 @@ class _Reading:
         except ClusterUnusable:
             raise
         except ClusterError as error:
-            self.gaps[topic] = str(error)
+            self.gaps[topic] = Gap(topic, error.message, error.hint)
             return []
 
     def _counted(self, topic: Topic, items: Iterator[T]) -> Iterator[T]:

@@ -23,7 +23,7 @@ def diagnosis_screen(diagnosis: Diagnosis) -> RenderableType:
     """Every check in its order, and a last line that counts them."""
     width = max((len(finding.check) for finding in diagnosis.findings), default=0)
     parts = [part for finding in diagnosis.findings for part in _finding(finding, width)]
-    return Group(*parts, Text(), _summary(diagnosis))
+    return Group(*parts, *_gaps(diagnosis), Text(), _summary(diagnosis))
 
 
 def _finding(finding: Finding, width: int) -> list[RenderableType]:
@@ -36,6 +36,8 @@ def _finding(finding: Finding, width: int) -> list[RenderableType]:
 
 
 def _well(finding: Finding) -> Text:
+    if finding.gaps:
+        return Text(f"not looked at: {', '.join(gap.topic for gap in finding.gaps)}", style=MARKS[Result.WARNING][1])
     return Text(finding.description if finding.result is Result.OK else "", style="dim")
 
 
@@ -50,6 +52,19 @@ def _symptom(symptom: Symptom, after: Symptom | None) -> list[RenderableType]:
         parts.append(indented(", ".join(map(str, shown)) + (f" and {more} more" if more > 0 else "")))
     if symptom.hint and not (after and after.hint == symptom.hint):
         parts.append(indented(f"-> {symptom.hint}"))
+    return parts
+
+
+def _gaps(diagnosis: Diagnosis) -> list[RenderableType]:
+    """Why something was not looked at, and what to do: once, however many checks would have looked at it."""
+    reasons = dict.fromkeys((gap.reason, gap.hint) for gap in diagnosis.gaps)
+    if not reasons:
+        return []
+    parts: list[RenderableType] = [Text(), Text("Not looked at, for it cannot be read:")]
+    for reason, hint in reasons:
+        parts.append(indented(reason))
+        if hint:
+            parts.append(indented(f"-> {hint}"))
     return parts
 
 

@@ -105,7 +105,14 @@ def test_what_may_not_be_read_is_said_and_not_taken_for_well(ward: Ward) -> None
     (symptom,) = pulled["symptoms"]
     assert symptom["result"] == "warning"
     assert "not looked at, for Pods cannot be read" in symptom["message"]
-    assert "verbs [list] on pods" in symptom["message"]
+    assert "verbs [list] on pods" in symptom["hint"]
+    words = ("doctor", "-n", ward.namespace, *these("images-pulled", "references-before-pods"))
+    plain = installation.run(*words, KUBECONFIG=str(path), COLUMNS="80").stdout
+    assert re.findall(r"^! (\S+) +not looked at: Pods$", plain, re.MULTILINE) == [
+        "images-pulled",
+        "references-before-pods",
+    ]
+    assert plain.count("verbs [list] on pods") == 1  # why, and what to do, stands once for all checks
 
 
 def role(name: str, rules: list[dict[str, Any]], namespace: str) -> tuple[dict[str, Any], dict[str, Any]]:

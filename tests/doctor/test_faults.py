@@ -10,6 +10,7 @@ from rotator.doctor import CHECKS, Result
 from rotator.doctor.diagnosis import Object
 from tests.doctor.ward import ACCOUNT, IMAGE, Hospital, Ward, entries, examined, named, pod_spec, pull_secret
 from tests.outside import ACR, ECR, SECRET
+from tests.waiting import eventually
 
 NAMES = (
     "secrets-in-order",
@@ -101,9 +102,16 @@ def let_a_pull_fail(ward: Ward) -> None:
 
 
 def add_a_pod_too_early(ward: Ward) -> None:
-    """Created before its ServiceAccount had the reference."""
+    """Created before its ServiceAccount had the reference; admission knows of that from a watch, so a moment later."""
     ward.patch(f"serviceaccounts/{ACCOUNT}", {"imagePullSecrets": None})
-    ward.add_pod("early")
+
+    def is_early() -> bool:
+        if "imagePullSecrets" not in ward.add_pod("early")["spec"]:
+            return True
+        ward.delete("pods/early?gracePeriodSeconds=0")
+        return False
+
+    eventually(is_early, "a Pod that admission gives no reference")
     ward.reference(SECRET)
 
 

@@ -178,9 +178,9 @@ def test_who_may_not_even_read_namespaces_is_told_which_rights_are_missing(well:
 def test_who_may_not_ask_about_others_is_told_so(well: Installation) -> None:
     """A warning that nothing was looked at, with the rule to add."""
     (finding,) = told(well, FIT, "--rotator", f"{well.full('team-b')}/workers")
-    (message,) = by_result(finding, "warning")
+    ((message, symptom),) = by_result(finding, "warning").items()
     assert "not looked at, for rotator's permissions cannot be read" in message
-    assert "verbs [create] on subjectaccessreviews.authorization.k8s.io" in message
+    assert "verbs [create] on subjectaccessreviews.authorization.k8s.io" in symptom["hint"]
 
 
 def test_clouds_and_registries_that_refuse_us(well: Installation) -> None:
