@@ -12,7 +12,7 @@ from rotator.config import Config
 from rotator.doctor.asking import Asking
 from rotator.doctor.diagnosis import Gap
 from rotator.doctor.evidence import OF_OBJECTS, Evidence, Topic
-from rotator.errors import ClusterError, ClusterUnusable, NotFound
+from rotator.errors import ClusterError, ClusterUnusable, Forbidden, NotFound
 from rotator.model import Snapshot, State
 from rotator.plan import plan
 from rotator.rbac import Subject
@@ -139,6 +139,9 @@ class _Reading:
             return [item for item in self._counted(topic, listed) if namespace(item) in self._inside]
         except ClusterUnusable:
             raise
+        except Forbidden as error:
+            self.gaps[topic] = Gap(topic, error.message, f"{error.hint}, to a person: rotator needs no such right")
+            return []
         except ClusterError as error:
             self.gaps[topic] = Gap(topic, error.message, error.hint)
             return []
