@@ -27,6 +27,9 @@ bench: controlplane  ## measure repair, take-over, start-up and rest on a large 
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver and the rest for the tests, once (needs Go)
 	@$(BIN)/python -m tests.controlplane
 
+monitoring: $(VENV)/ready  ## make deploy/monitoring/prometheusrule.yaml from rules.yaml
+	@$(BIN)/python -m tests.monitoring
+
 lint: $(VENV)/ready  ## ruff, mypy and the house's layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,4 +53,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test soak bench controlplane lint lock clean
+.PHONY: help demo test soak bench controlplane monitoring lint lock clean
