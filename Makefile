@@ -15,13 +15,14 @@ test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.helm --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
-soak: $(VENV)/ready  ## minutes of drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
+soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
 	@$(BIN)/python -m tests.soak
 
 bench: controlplane  ## measure repair, take-over, start-up and rest on a large cluster (a quarter of an hour)
 	@$(BIN)/python -m benchmarks.heal
 	@$(BIN)/python -m benchmarks.takeover
 	@$(BIN)/python -m benchmarks.idle
+	@$(BIN)/python -m benchmarks.doctor
 	@$(BIN)/python -m benchmarks.startup
 
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver, Helm and the rest for the tests, once (needs Go)
@@ -30,6 +31,9 @@ controlplane: $(VENV)/ready  ## build etcd, kube-apiserver, Helm and the rest fo
 
 examples: $(VENV)/ready  ## print deploy/examples and the schema of the chart's values again
 	@$(BIN)/python -m tests.deploy.examples
+
+monitoring: $(VENV)/ready  ## make deploy/monitoring/prometheusrule.yaml from rules.yaml
+	@$(BIN)/python -m tests.monitoring
 
 lint: $(VENV)/ready  ## ruff, mypy and the house's layers
 	$(BIN)/ruff check
@@ -54,4 +58,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test soak bench controlplane examples lint lock clean
+.PHONY: help demo test soak bench controlplane examples monitoring lint lock clean

@@ -20,6 +20,9 @@ ENTRIES = "rotator.dev/entries"
 EXPIRES_AT = "rotator.dev/expires-at"
 RENEWED_AT = "rotator.dev/renewed-at"
 
+LAST_SWEEP = "rotator.dev/last-sweep"
+"""On the Lease: when the leader's last pass over everything ended."""
+
 LONGEST_LIFE = timedelta(hours=24)
 """No supported cloud gives a token a longer life than 12 h; a note that claims more than this is not believed."""
 
@@ -74,19 +77,25 @@ def write(notes: Mapping[str, Note]) -> dict[str, str]:
 
 def read(annotations: Mapping[str, str]) -> dict[str, Note]:
     """The notes by host. What somebody made unreadable counts as not noted: its entry is then written anew."""
-    return dict(_read(annotations.get(ENTRIES, "{}")))
+    return dict(notes(annotations.get(ENTRIES, "{}")))
 
 
-@lru_cache(maxsize=1024)  # after a rotation all namespaces carry the same text
-def _read(text: str) -> dict[str, Note]:
+def noted(record: SecretRecord | None) -> str:
+    """The text of the notes: after a rotation all namespaces carry the same, so whoever looks at many groups by it."""
+    return record.annotations.get(ENTRIES, "{}") if record else "{}"
+
+
+@lru_cache(maxsize=1024)
+def notes(text: str) -> Mapping[str, Note]:
+    """What `noted` says, as `read` reads it."""
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(entries, dict):
         return {}
-    notes = {host: _note(entry) for host, entry in entries.items()}
-    return {host: note for host, note in notes.items() if note is not None}
+    found = {host: _note(entry) for host, entry in entries.items()}
+    return {host: note for host, note in found.items() if note is not None}
 
 
 def stamp(moment: datetime) -> str:
@@ -97,13 +106,14 @@ def stamp(moment: datetime) -> str:
 def _note(entry: object) -> Note | None:
     match entry:
         case {"registry": str(registry), "issuedAt": str(issued), "expiresAt": str(expires), "digest": str(digest)}:
-            issued_at, expires_at = _moment(issued), _moment(expires)
+            issued_at, expires_at = moment(issued), moment(expires)
             return Note(registry, issued_at, expires_at, digest) if issued_at and expires_at else None
         case _:
             return None
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """What `stamp` wrote; None for anything else."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:

@@ -44,6 +44,13 @@ def desired_secret(
     )
 
 
+def changed_entries(desired: DesiredSecret, record: SecretRecord | None, hosts: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the hosts whose entry would be another, or our note of it; each comes with its registry."""
+    after = annotations.read(desired.annotations)
+    before = Entries.of(record, hosts)
+    return tuple(host for host in hosts if host in after and not before.stand_as(host, after[host]))
+
+
 def _best(offers: Iterable[Offer], published: Note | None, now: datetime) -> Credential | None:
     """The first living credential that may replace what is published, and is something else."""
     for offer in offers:

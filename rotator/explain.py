@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, TypedDict
 
 from rotator import annotations, dockerconfig, imagename, keyring
 from rotator.annotations import Note, stamp
 from rotator.cluster.client import Cluster
 from rotator.config import Probe
 from rotator.errors import NotFound, UnparsableSecret
+from rotator.jsonrecord import Time, told
 from rotator.keyring import Match, PullSecretData
 from rotator.model import DATA_KEY, LEGACY_DATA_KEY, SecretRecord, SecretText
 from rotator.probe import Finding, Login, Verdict, probe, probe_as_anybody
@@ -46,6 +47,30 @@ class Prospect(StrEnum):
         return self in {Prospect.PULLS, Prospect.PULLS_AS_ANYBODY}
 
 
+class StepRecord(TypedDict):
+    """One credential, or a pull secret that has none for the image."""
+
+    pullSecret: Annotated[str, told("the Secret's name")]
+    key: Annotated[str | None, told("the key of auths that fits, as it is written there; null: none does")]
+    registry: Annotated[str | None, told("the registry whose credential rotator wrote there; null: somebody else's")]
+    issuedAt: Annotated[Time | None, told("when that was issued")]
+    expiresAt: Annotated[Time | None, told("when that expires")]
+    verdict: Annotated[Verdict | None, told("what the image's registry says of it; null: it was not shown")]
+    status: Annotated[int | None, told("the HTTP status that decided")]
+    message: Annotated[str, told("the same for a person, with what to do about it")]
+
+
+class ExplanationRecord(TypedDict):
+    """What a kubelet would do for one image."""
+
+    image: Annotated[str, told("as it was asked for")]
+    namespace: Annotated[str, told("where the Pod is, or would be")]
+    puller: Annotated[str, told("which Pod it is about, for a person")]
+    steps: Annotated[list[StepRecord], told("the credentials in the order in which they are tried, then the rest")]
+    verdict: Annotated[Prospect, told("what becomes of the pull; it succeeds with Pulls and PullsAsAnybody")]
+    message: Annotated[str, told("the same for a person, with what to do about it")]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One pull secret or credential, in the kubelet's order, and what comes of it. `key` is "" without a credential.
@@ -59,7 +84,7 @@ class Step:
     finding: Finding | None = None
     problem: str = ""
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> StepRecord:
         """The step as JSON."""
         finding = self.finding
         return {
@@ -68,7 +93,7 @@ class Step:
             "registry": self.note.registry if self.note else None,
             "issuedAt": stamp(self.note.issued_at) if self.note else None,
             "expiresAt": stamp(self.note.expires_at) if self.note else None,
-            "verdict": str(finding.verdict) if finding else None,
+            "verdict": finding.verdict if finding else None,
             "status": finding.status if finding else None,
             "message": finding.message if finding else self.problem,
         }
@@ -90,14 +115,14 @@ class Explanation:
         """0: it pulls."""
         return 0 if self.prospect.is_good else 1
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ExplanationRecord:
         """The explanation as JSON."""
         return {
             "image": self.image,
             "namespace": self.namespace,
             "puller": self.puller,
             "steps": [step.record() for step in self.steps],
-            "verdict": str(self.prospect),
+            "verdict": self.prospect,
             "message": self.message,
         }
 
@@ -181,14 +206,22 @@ def _note(match: Match, record: SecretRecord) -> Note | None:
 
 
 def _tried(matches: Iterable[Match], records: dict[str, SecretRecord], ask: Ask) -> list[Step]:
-    """Each credential in turn, until one is accepted; the kubelet tries no further either."""
+    """Each credential in turn, until the image comes; whatever fails, the kubelet tries the next.
+
+    Source: Kubernetes 1.36, pkg/kubelet/kuberuntime/kuberuntime_image.go.
+    """
     steps = []
     for match in matches:
         finding = ask(match)
         steps.append(Step(match.secret, match.key, _note(match, records[match.secret]), finding))
-        if finding.verdict in {Verdict.ACCEPTED, Verdict.OPEN}:
+        if _comes(finding):
             break
     return steps
+
+
+def _comes(finding: Finding) -> bool:
+    """Whether this answer is the image."""
+    return finding.verdict in {Verdict.ACCEPTED, Verdict.OPEN} and finding.status != HTTPStatus.NOT_FOUND
 
 
 def _secrets(steps: Iterable[Step]) -> set[str]:
@@ -198,13 +231,16 @@ def _secrets(steps: Iterable[Step]) -> set[str]:
 def _judged(findings: Sequence[Finding], ask: Ask) -> tuple[Prospect, str]:
     """What the registry's answers to the credentials come to."""
     last = findings[-1]
-    if last.verdict in {Verdict.ACCEPTED, Verdict.OPEN}:
-        if last.status == HTTPStatus.NOT_FOUND:
-            return Prospect.IMAGE_MISSING, last.message
+    if _comes(last) and last.verdict is Verdict.OPEN:
+        return Prospect.PULLS_AS_ANYBODY, "the registry asks for no credential"
+    if _comes(last):
         return Prospect.PULLS, f"credential {len(findings)} of those tried opens it"
-    if any(finding.verdict is Verdict.UNKNOWN for finding in findings):
-        return Prospect.UNDECIDED, next(f.message for f in findings if f.verdict is Verdict.UNKNOWN)
-    public = ask(None).verdict is Verdict.OPEN
+    by_verdict = {finding.verdict: finding for finding in findings}
+    if unknown := by_verdict.get(Verdict.UNKNOWN):
+        return Prospect.UNDECIDED, unknown.message
+    if let_in := by_verdict.get(Verdict.ACCEPTED) or by_verdict.get(Verdict.OPEN):
+        return Prospect.IMAGE_MISSING, let_in.message
+    public = _comes(ask(None))
     more = "; anybody could pull it, but with a credential at hand no kubelet tries that" if public else ""
     return Prospect.REFUSED, f"{last.message}{more}"
 
@@ -212,10 +248,10 @@ def _judged(findings: Sequence[Finding], ask: Ask) -> tuple[Prospect, str]:
 def _judged_as_anybody(names: Sequence[str], ask: Ask) -> tuple[Prospect, str]:
     """No credential fits, so the kubelet asks as anybody."""
     finding = ask(None)
-    if finding.verdict is Verdict.OPEN:
-        if finding.status == HTTPStatus.NOT_FOUND:
-            return Prospect.IMAGE_MISSING, finding.message
+    if _comes(finding):
         return Prospect.PULLS_AS_ANYBODY, "no pull secret is for it, and none is needed"
+    if finding.verdict is Verdict.OPEN:
+        return Prospect.IMAGE_MISSING, finding.message
     if finding.verdict is Verdict.UNKNOWN:
         return Prospect.UNDECIDED, finding.message
     why = "none of the pull secrets is for it" if names else "there is no pull secret"

@@ -52,14 +52,17 @@ def lookup(secrets: Sequence[PullSecretData], image: str) -> tuple[Match, ...]:
 def _ring(secrets: Sequence[PullSecretData]) -> Iterator[tuple[str, Match]]:
     """Every usable entry of every Secret in order, with the location that it is for."""
     for secret in secrets:
-        for key, entry in _entries(secret).items():
+        for key, entry in entries(secret).items():
             location = dockerconfig.location(key)
             if location is not None:
                 yield location, Match(secret.name, key, entry.username, entry.password)
 
 
-def _entries(secret: PullSecretData) -> dict[str, Entry]:
-    """The Secret's entries; of another type, or without its data key: none. Empty data is no error to the kubelet."""
+def entries(secret: PullSecretData) -> dict[str, Entry]:
+    """The Secret's entries; of another type, or without its data key: none. Empty data is no error to the kubelet.
+
+    Raises UnparsableSecret.
+    """
     text = secret.data.get(DATA_KEY if secret.type == SECRET_TYPE else LEGACY_DATA_KEY)
     if not text or secret.type not in {SECRET_TYPE, LEGACY_TYPE}:
         return {}

@@ -383,7 +383,7 @@ def _placed(report: Report) -> Places:
     """How many objects are in each state after the pass; what is gone is in none."""
     lacking = {status.name for status in report.registries if status.error or status.late}
     return Counter(
-        (str(result.change.subject.kind), result.change.pull_secret, str(_state_after(result, lacking)))
+        (result.change.subject.kind, result.change.pull_secret, _state_after(result, lacking))
         for result in report.results
         if result.outcome not in {Outcome.GONE, Outcome.REMOVED}
     )

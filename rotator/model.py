@@ -22,6 +22,10 @@ LEGACY_DATA_KEY = ".dockercfg"
 FIELD_MANAGER = "rotator"
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""One empty mapping for all: a sweep of a large cluster has tens of thousands of records and Changes without any."""
+
+
 class SecretText:
     """A secret value that never prints itself: only `reveal()` gives it away, so a reader can search for its uses."""
 
@@ -200,7 +204,7 @@ class NamespaceRecord:
     """What the plan needs to know of a Namespace."""
 
     name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     terminating: bool = False
 
 
@@ -259,9 +263,6 @@ class Snapshot:
     only: str | None = None
 
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})  # one for all: a sweep of a large cluster has 60,000 Changes
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """What the plan decided about one object for one pull secret, and why.
@@ -274,7 +275,7 @@ class Change:
     state: State
     message: str
     action: Action = Action.NOTHING
-    needs: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    needs: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     @property
     def is_problem(self) -> bool:

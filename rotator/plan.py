@@ -4,6 +4,7 @@ One Secret is judged by a chain of small checks: the first that objects gives th
 `CHECKS` is the table of contents. The same chain judges one Secret again after a conflict (`judge_secret`).
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from rotator.config import Config, PullSecret
 from rotator.entries import Entries
 from rotator.errors import DockerConfigError
 from rotator.model import (
+    NOTHING,
     PENDING,
     PROBLEMS,
     SECRET_TYPE,
@@ -46,15 +48,53 @@ def judge_secret(
     pull_secret: PullSecret, namespace: str, record: SecretRecord | None, config: Config, now: datetime
 ) -> Change:
     """Decide about one Secret; None: it does not exist."""
-    subject = Subject(Kind.SECRET, namespace, pull_secret.name)
+    return _Judge(pull_secret, config, now).judge(namespace, record)
+
+
+Verdict = tuple[State, str, Action, Mapping[str, str]]
+
+
+class _Judge:
+    """Judges the Secrets of one pull secret: each content once, for after a rotation all namespaces hold the same."""
+
+    def __init__(self, pull_secret: PullSecret, config: Config, now: datetime) -> None:
+        self._pull_secret = pull_secret
+        self._config = config
+        self._now = now
+        self._hosts = selection.hosts(pull_secret, config)
+        self._verdicts: dict[object, Verdict] = {}
+
+    def judge(self, namespace: str, record: SecretRecord | None) -> Change:
+        """Decide about the Secret in this namespace."""
+        content = _content(record) if record else None
+        if content not in self._verdicts:
+            self._verdicts[content] = self._verdict(record)
+        subject = Subject(Kind.SECRET, namespace, self._pull_secret.name)
+        return Change(subject, self._pull_secret.name, *self._verdicts[content])
+
+    def _verdict(self, record: SecretRecord | None) -> Verdict:
+        if record is None:
+            return State.MISSING, "does not exist yet", Action.CREATE, self._hosts
+        case = _Case(self._pull_secret, record, self._hosts, self._config, self._now)
+        state, message = next(filter(None, (check(case) for check in CHECKS)))
+        if state in PENDING:
+            return state, message, Action.UPDATE, case.needs
+        return state, message, Action.NOTHING, NOTHING
+
+
+def _content(record: SecretRecord) -> tuple[object, ...]:
+    """All that the checks look at."""
+    return annotations.is_ours(record), record.type, record.immutable, annotations.noted(record), record.text
+
+
+def judge_entries(
+    pull_secret: PullSecret, record: SecretRecord | None, config: Config, now: datetime
+) -> dict[str, State]:
+    """The state of each host's entry in one Secret, None: it does not exist. Raises DockerConfigError."""
+    hosts = selection.hosts(pull_secret, config)
     if record is None:
-        needs = selection.hosts(pull_secret, config)
-        return Change(subject, pull_secret.name, State.MISSING, "does not exist yet", Action.CREATE, needs)
-    case = _Case(pull_secret, record, config, now)
-    state, message = next(filter(None, (check(case) for check in CHECKS)))
-    if state in PENDING:
-        return Change(subject, pull_secret.name, state, message, Action.UPDATE, case.needs)
-    return Change(subject, pull_secret.name, state, message)
+        return dict.fromkeys(hosts, State.MISSING)
+    return _Case(pull_secret, record, hosts, config, now).states
 
 
 # The cases that the checks look at -----------------------------------------------------------------------------------
@@ -66,13 +106,14 @@ class _Case:
 
     pull_secret: PullSecret
     record: SecretRecord
+    hosts: Mapping[str, str]
     config: Config
     now: datetime
 
     @cached_property
     def entries(self) -> Entries:
         """What stands in it now. Raises DockerConfigError."""
-        return Entries.of(self.record, selection.hosts(self.pull_secret, self.config))
+        return Entries.of(self.record, self.hosts)
 
     @cached_property
     def states(self) -> dict[str, State]:
@@ -185,6 +226,7 @@ def _changes(pull_secret: PullSecret, snapshot: Snapshot, config: Config, now: d
     yield from _missing_namespaces(pull_secret, snapshot)
     unread = _Unread(snapshot.gaps)
     accounts = _by_namespace(snapshot.service_accounts.values())
+    judge = _Judge(pull_secret, config, now).judge
     for namespace in snapshot.namespaces.values():
         if not selection.covers(pull_secret.namespaces, namespace):
             continue
@@ -194,7 +236,7 @@ def _changes(pull_secret: PullSecret, snapshot: Snapshot, config: Config, now: d
         if unread.has(Kind.SECRET, namespace.name, pull_secret.name):
             continue
         record = snapshot.secrets.get((namespace.name, pull_secret.name))
-        secret = judge_secret(pull_secret, namespace.name, record, config, now)
+        secret = judge(namespace.name, record)
         yield from _references(pull_secret, namespace.name, accounts.get(namespace.name, []), secret, unread)
         yield secret
 
@@ -217,7 +259,7 @@ def _reference(pull_secret: PullSecret, account: ServiceAccountRecord, secret: C
     subject = Subject(Kind.SERVICE_ACCOUNT, account.namespace, account.name)
     name = pull_secret.name
     if name in (account.pull_secrets or ()):
-        return Change(subject, name, State.REFERENCED, f"references {name}")
+        return Change(subject, name, State.REFERENCED, sys.intern(f"references {name}"))  # one for all
     if pull_secret.service_accounts.mode == "verify":
         message = f"does not reference {name}; add it to imagePullSecrets, or set mode: ensure"
         return Change(subject, name, State.REFERENCE_MISSING, message)
@@ -230,11 +272,12 @@ def _reference(pull_secret: PullSecret, account: ServiceAccountRecord, secret: C
 
 def _left_over(orphans: Orphans) -> Iterator[Change]:
     """The orphans, and before each that may go the references to it, whoever attached them."""
-    accounts = _by_namespace(orphans.snapshot.service_accounts.values())
-    for record in orphans.found():
-        orphan = orphans.judge(record)
+    found = [orphans.judge(record) for record in orphans.found()]
+    going = {orphan.subject.namespace for orphan in found if orphan.action is Action.REMOVE}
+    accounts = _by_namespace(a for a in orphans.snapshot.service_accounts.values() if a.namespace in going)
+    for orphan in found:
         if orphan.action is Action.REMOVE:
-            yield from _references_to(orphan, accounts.get(record.namespace, []))
+            yield from _references_to(orphan, accounts.get(orphan.subject.namespace, []))
         yield orphan
 
 

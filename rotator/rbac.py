@@ -1,8 +1,8 @@
 """The smallest roles for a configuration: what each pass reads and writes, as RBAC rules. Pure.
 
-`manifests` is the roles and their bindings as plain data, `text` the same as YAML with a word on each rule.
-What is asked for follows `cluster/gather.py`, which reads, `rotation/apply.py`, which writes, `scopes.py`, which
-says what is watched, and `eventing.py`.
+`rights` is what is asked for, `manifests` the roles and their bindings as plain data, `text` the same as YAML with a
+word on each rule. What is asked for follows `cluster/gather.py`, which reads, `rotation/apply.py`, which writes,
+`scopes.py`, which says what is watched, and `eventing.py`.
 """
 
 import re
@@ -18,7 +18,7 @@ from rotator.scopes import scopes
 
 API = "rbac.authorization.k8s.io"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
-GROUPS = {"leases": "coordination.k8s.io"}
+GROUPS = {"leases": "coordination.k8s.io", "roles": API, "clusterroles": API, "*": "*"}
 """The API groups of resources outside the core."""
 
 Manifest = dict[str, Any]
@@ -48,20 +48,21 @@ class Right:
         return any(other != self and other in rights for other in wider)
 
 
-def manifests(config: Config, subject: Subject, *, watching: bool) -> list[Manifest]:
-    """A role and its binding for the whole cluster, where something asks for it, and then for each namespace.
-
-    `rotator run` is `watching`; `rotator once` needs less.
-    """
+def rights(config: Config, subject: Subject, *, watching: bool) -> tuple[Right, ...]:
+    """What the configuration asks for, and nothing twice. `rotator run` is `watching`; `rotator once` needs less."""
     wanted = dict.fromkeys(_wanted(config))
     if watching:
         wanted |= dict.fromkeys((*_on_watches(config), *_on_lease(config, subject)))
     if wanted:
         wanted |= dict.fromkeys(_on_events(config, subject))
+    return tuple(right for right in wanted if not right.is_implied(wanted))
+
+
+def manifests(config: Config, subject: Subject, *, watching: bool) -> list[Manifest]:
+    """A role and its binding for the whole cluster, where something asks for it, and then for each namespace."""
     scopes: dict[str | None, list[Right]] = {None: []}
-    for right in wanted:
-        if not right.is_implied(wanted):
-            scopes.setdefault(right.namespace, []).append(right)
+    for right in rights(config, subject, watching=watching):
+        scopes.setdefault(right.namespace, []).append(right)
     parts = [_role_and_binding(namespace, rights, subject) for namespace, rights in scopes.items() if rights]
     return [manifest for part in parts for manifest in part]
 

@@ -20,6 +20,11 @@ def sought(config: Config) -> tuple[PullSecret | Former, ...]:
     return config.pull_secrets + config.prune.former
 
 
+def reads_labels(config: Config) -> bool:
+    """Whether anything chooses its namespaces by their labels."""
+    return any(secret.namespaces.labels is not None for secret in sought(config))
+
+
 def is_literal(name: str) -> bool:
     """Whether the name means one object, and can so be read by name, with RBAC for that name alone."""
     return _GLOB.isdisjoint(name)

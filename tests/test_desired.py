@@ -8,7 +8,7 @@ import pytest
 
 from rotator import annotations, dockerconfig
 from rotator.config import Config
-from rotator.desired import desired_secret
+from rotator.desired import changed_entries, desired_secret
 from rotator.model import Credential, DesiredSecret, Offer, SecretRecord, SecretText, State
 from rotator.plan import judge_secret
 from tests.build import ALWAYS, CONFIG, ECR, GAR, NOW, config, credential, proven, secret
@@ -189,3 +189,21 @@ def test_an_up_to_date_entry_is_not_touched_by_a_write_for_another() -> None:
     assert auths(desired)[ECR] == before
     assert desired is not None
     assert annotations.read(desired.annotations)[ECR] == annotations.read(record.annotations)[ECR]
+
+
+@pytest.mark.parametrize(
+    ("age", "supply", "changed"),
+    [
+        (None, (ECR, GAR), (ECR, GAR)),
+        (None, (ECR,), (ECR,)),
+        (7 * HOUR, (ECR, GAR), (ECR, GAR)),
+        (7 * HOUR, (GAR,), (GAR,)),
+        (HOUR, (ECR, GAR), (GAR,)),
+    ],
+)
+def test_what_a_write_would_change(age: timedelta | None, supply: tuple[str, ...], changed: tuple[str, ...]) -> None:
+    """Of the hosts in need those for which there is something new; without a Secret all that there is something for."""
+    record = secret({ECR: ("prod", credential(issued=NOW - age))}) if age is not None else None
+    desired = write(record, {host: NEW[host] for host in supply})
+    assert desired is not None
+    assert changed_entries(desired, record, {ECR: "prod", GAR: "images"}) == changed

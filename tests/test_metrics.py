@@ -496,17 +496,6 @@ def test_every_row_has_a_unit_and_a_meaning() -> None:
         assert meaning or name.startswith("`process_"), name
 
 
-def test_the_alarms_ask_for_what_exists(metrics: Metrics) -> None:
-    """Every metric and every state in an expression is one of the program's."""
-    expressions = " ".join(re.findall(r"^\| [^`|]*\| `(.*?)` \|$", DOCS, re.MULTILINE))
-    names = set(re.findall(r"\b(?:rotator|process)_\w+", expressions))
-    assert names
-    assert names <= set(exposed(metrics))
-    states = {state for found in re.findall(r'state=~"(.*?)"', expressions) for state in found.split("\\|")}
-    assert states <= set(State)
-    assert len(states) > 5
-
-
 def test_orphans_of_a_former_pull_secret_are_shown(metrics: Metrics) -> None:
     """It has no other series, for nothing of it is served; and nothing is shown twice where a name still is served."""
     former = tuple(Former(name=name, namespaces=Namespaces(names=("old",))) for name in ("old-pull", WORKERS))

@@ -119,6 +119,17 @@ def test_judgement(case: str) -> None:
     assert "\n" not in change.message
 
 
+def test_secrets_of_one_pass_are_judged_each_by_its_own_content() -> None:
+    """Equal ones share a verdict and none has another's: all cases of the table at once, each in two namespaces."""
+    cases = {f"shuffle-{number}": case for number, case in enumerate([*JUDGEMENTS.values()] * 2)}
+    records = [replace(case[0], namespace=place) for place, case in cases.items() if case[0]]
+    decided = plan(snapshot(*records, namespaces=tuple(cases)), config(), {}, NOW).changes
+    found = {change.subject.namespace: change for change in decided if change.subject.kind is Kind.SECRET}
+    wanted = {place: (state, action) for place, (_, state, action, _) in cases.items()}
+    assert {place: (change.state, change.action) for place, change in found.items()} == wanted
+    assert all(case[3] in found[place].message for place, case in cases.items())
+
+
 def test_every_state_is_documented_and_planned_somewhere() -> None:
     """The constants, their explanations and the table above stay together."""
     assert set(STATES) == set(State)

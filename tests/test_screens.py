@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from rotator import screens
+from rotator.diff import Diff, Entry, Sign, Step
 from rotator.errors import Forbidden, MintRefused
 from rotator.model import Action, Change, Kind, State, Subject
 from rotator.rotation import Outcome, RegistryStatus, Report, Result
@@ -41,6 +42,15 @@ def shown(*results: Result, registries: tuple[RegistryStatus, ...] = (), width: 
     console.print(screens.report_screen(Report(results, registries, build.snapshot()), build.config(), build.NOW))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
+
+
+def planned(*steps: Step, summary: str = "Plan: nothing to do", width: int = WIDTH) -> list[str]:
+    """The lines of a plan's screen, without styles."""
+    kinds = [[step for step in steps if (step.sign is Sign.CANNOT) is is_impossible] for is_impossible in (False, True)]
+    console = Console(file=io.StringIO(), width=width)
+    console.print(screens.plan_screen(Diff(tuple(kinds[0]), tuple(kinds[1]), (), summary)), highlight=False)
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
 def row(lines: list[str], name: str) -> list[str]:
@@ -164,6 +174,53 @@ def test_brackets_in_a_message_are_text() -> None:
     assert any(
         "matches [a-z]" in line for line in shown(result("a", State.FOREIGN, message="matches [a-z]"), width=200)
     )
+
+
+def test_a_plan_says_what_becomes_of_which_object_where_and_why() -> None:
+    """A sign before each line, the hosts below, several namespaces by number, and the sum last."""
+    entries = (
+        Entry(Sign.ADD, "contoso.azurecr.io", "contoso", ""),
+        Entry(Sign.CHANGE, build.ECR, "prod", "due for renewal"),
+    )
+    lines = planned(
+        Step(Sign.CHANGE, "Secret worker-pull", "not shown, for the entries say it", entries, ("a", "b", "c")),
+        Step(Sign.CANNOT, "Secret other-pull", "Foreign, is somebody else's; rename it", (), ("d",)),
+        summary="Plan: 3 Secrets to write, 1 cannot be done",
+    )
+    assert lines == [
+        "~ Secret worker-pull in 3 namespaces (a, b, ...)",
+        "    + contoso.azurecr.io (contoso)",
+        f"    ~ {build.ECR} (prod): due for renewal",
+        "",
+        "Cannot be done:",
+        "✗ Secret other-pull in d",
+        "    Foreign, is somebody else's; rename it",
+        "",
+        "Plan: 3 Secrets to write, 1 cannot be done.",
+    ]
+
+
+def test_a_plan_names_namespaces_that_are_missing_and_what_is_meant_everywhere() -> None:
+    """One by its name, several by their number; `*` is no name."""
+    lines = planned(
+        Step(Sign.NOTICE, "Namespace", "absent", (), ("a",)),
+        Step(Sign.NOTICE, "Namespace", "absent", (), ("a", "b")),
+        Step(Sign.CANNOT, "every Secret", "Unreadable", (), ("*",)),
+    )
+    assert lines[0::2][:3] == ["· Namespace a", "· 2 namespaces (a, b)", ""]
+    assert "✗ every Secret in all namespaces" in lines
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_plan_fits_its_terminal_and_has_an_end(width: int) -> None:
+    """Further lines of a text begin below its first; of very many hosts and steps the rest is counted."""
+    entries = tuple(Entry(Sign.ADD, f"host-{n}.{'x' * 50}", "prod", "w" * 30) for n in range(screens.SHOWN))
+    steps = [Step(Sign.ADD, f"Secret {n}", "why " * 30, entries, ("a",)) for n in range(screens.SHOWN + 7)]
+    lines = planned(*steps, width=width)
+    assert max(map(len, lines)) <= width
+    assert "... and 7 more; --output json has them all" in " ".join(lines)
+    assert sum("more hosts" in line for line in lines) == screens.SHOWN
+    assert {line[:2] for line in lines if line.startswith(" ")} == {"  "}
 
 
 SPANS = {

@@ -8,10 +8,10 @@ import click
 
 from rotator import __version__
 from rotator.cli.ending import run_to_its_end
-from rotator.cli.looking import explain_image, show_status
+from rotator.cli.looking import doctor, explain_image, show_status
 from rotator.cli.options import EXIT_CODES
 from rotator.cli.passes import check, once
-from rotator.cli.printing import print_manifests, print_rbac, schema
+from rotator.cli.printing import print_manifests, print_rbac, print_schema
 from rotator.cli.running import demo, run
 
 
@@ -21,7 +21,7 @@ def cli() -> None:
     """Keep the image pull Secrets of a cluster fresh: ECR, Artifact Registry and ACR, in place."""
 
 
-for command in (once, check, run, explain_image, show_status, schema, print_rbac, print_manifests, demo):
+for command in (once, check, run, doctor, explain_image, show_status, print_schema, print_rbac, print_manifests, demo):
     cli.add_command(command)
 
 

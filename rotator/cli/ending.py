@@ -19,6 +19,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOPPED = 128
 """The exit code of a program that a signal ended is this much more than the signal's number, as in every shell."""
 
+DETAILED = "--detailed-exitcode"
+"""As terraform plan has it: there 2 means changes, so everything that is no answer is a 1."""
+
 
 def run_to_its_end(command: click.Command) -> None:
     """Run it as the console script. No stack trace is ever the answer to a user's mistake."""
@@ -36,14 +39,19 @@ def run_to_its_end(command: click.Command) -> None:
         sys.exit(2)
     except click.ClickException as error:
         say(_usage(error))
-        sys.exit(2)
+        sys.exit(_failed(2))
     except RotatorError as error:
         say(str(error))
-        sys.exit(error.exit_code)
+        sys.exit(_failed(error.exit_code))
     except BrokenPipeError:
         sys.exit(1)
     finally:
         _settle(sys.stdout, sys.stderr)
+
+
+def _failed(code: int) -> int:
+    """The exit code for a failure; also of a command line that cannot be read the flag is to be heeded."""
+    return 1 if DETAILED in sys.argv[1:] else code
 
 
 def _usage(error: click.ClickException) -> str:

@@ -1,4 +1,4 @@
-"""`explain` and `status`: how things stand."""
+"""`doctor`, `explain` and `status`: how things stand."""
 
 import json
 import sys
@@ -16,12 +16,16 @@ from rich.text import Text
 from rotator import config as configuration
 from rotator import explain, logs, screens
 from rotator.cli.ending import output_named, stopped_by_signals
-from rotator.cli.options import Name, Options, context_option, kubeconfig_option, with_options
+from rotator.cli.options import Account, Name, Options, context_option, kubeconfig_option, with_options
 from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.login import own_namespace
+from rotator.doctor import CHECKS, examine
 from rotator.errors import RotatorError
+from rotator.rbac import Subject
 from rotator.status import Status, status
+
+CHECK = click.Choice([check.name for check in CHECKS])
 
 LOOK_AGAIN = timedelta(seconds=3)
 """Between two looks of `status --watch`."""
@@ -91,6 +95,45 @@ def show_status(options: Options, watch: bool, output: str) -> None:
                 Console().print(screens.status_screen(status(cluster, config, namespace, utc_now()), utc_now()))
     finally:
         cluster.close()
+
+
+@click.command(epilog="\b\nExit codes:\n  0  no problem, warnings or not\n  1  problems\n  2, 3  as for every command")
+@with_options
+@click.option("--namespace", "-n", type=Name(dots=False), help="Look into this one, covered or not.")
+@click.option("--check", "names", type=CHECK, multiple=True, metavar="CHECK", help="Only this one; may be repeated.")
+@click.option("--skip", "skipped", type=CHECK, multiple=True, metavar="CHECK", help="Not this one; may be repeated.")
+@click.option(
+    "--rotator",
+    metavar="NAMESPACE/NAME",
+    type=Account(),
+    help="The ServiceAccount that rotator runs as.  [default: the one that runs this, else rotator/rotator]",
+)
+@click.option("--output", "-o", type=click.Choice(("table", "json")), default="table", show_default=True)
+def doctor(
+    options: Options,
+    namespace: str | None,
+    names: tuple[str, ...],
+    skipped: tuple[str, ...],
+    rotator: Subject | None,
+    output: str,
+) -> None:
+    """Check everything that decides whether Pods can pull, before one fails; nothing is written."""
+    checks = [check for check in CHECKS if check.name in (names or CHECK.choices) and check.name not in skipped]
+    logs.configure(options.log_level or "critical", "console")
+    config = configuration.load(options.config_file)
+    cluster = Cluster.connect(options.kubeconfig, options.context)
+    try:
+        cluster.check_reachable()
+        with screens.reading_shown(Console(stderr=True)) as progress:
+            diagnosis = examine(cluster, config, utc_now(), checks, namespace, progress, rotator)
+    finally:
+        cluster.close()
+    with output_named():
+        if output == "json":
+            click.echo(json.dumps(diagnosis.record(), indent=2))
+        else:
+            Console().print(screens.diagnosis_screen(diagnosis))
+    sys.exit(diagnosis.exit_code)
 
 
 def _watch_status(look: Callable[[], Status], stop: threading.Event) -> None:

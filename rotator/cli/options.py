@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec
 import click
 
 from rotator import logs
+from rotator.rbac import Subject
 
 P = ParamSpec("P")
 
@@ -102,6 +103,21 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not key or not equals:
             self.fail("write it as KEY=VALUE", param, ctx)
         return key, rest
+
+
+class Account(click.ParamType[Subject]):
+    """A ServiceAccount, with its namespace."""
+
+    name = "account"
+
+    def convert(self, value: str | Subject, param: click.Parameter | None, ctx: click.Context | None) -> Subject:
+        """Namespace and name."""
+        if isinstance(value, Subject):
+            return value
+        namespace, slash, name = value.partition("/")
+        if not slash:
+            self.fail("write NAMESPACE/NAME, as in rotator/rotator", param, ctx)
+        return Subject(Name(dots=False).convert(namespace, param, ctx), Name().convert(name, param, ctx))
 
 
 def with_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from rotator import config as configuration
 from rotator import screens
-from rotator.cli.ending import STOPPED, output_named, say, stopped_by_signals
+from rotator.cli.ending import DETAILED, STOPPED, output_named, say, stopped_by_signals
 from rotator.cli.options import EXIT_CODES, Options, configure_logs, with_options
 from rotator.clock import utc_now
 from rotator.cluster.client import Cluster
 from rotator.config import Config
+from rotator.diff import diff
 from rotator.eventing import Eventing
 from rotator.providers import provider_for
 from rotator.rotation import Minting, Report, Rotation
@@ -33,6 +34,17 @@ _output = click.option(
 )
 
 
+CHECK_EXIT_CODES = f"""
+{EXIT_CODES.strip()}
+
+\b
+With {DETAILED}, as those of terraform plan:
+  0  nothing to do
+  1  something cannot be done, or nothing could be found out: errors of configuration, usage and cluster too
+  2  there are changes, and all of them can be made
+"""
+
+
 @click.command(epilog=EXIT_CODES)
 @with_options
 @_output
@@ -41,15 +53,16 @@ def once(options: Options, output: str) -> None:
     sys.exit(_one_pass(options, output, write=True))
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=CHECK_EXIT_CODES)
 @with_options
 @_output
-def check(options: Options, output: str) -> None:
-    """The same pass, mints and probes included, up to the first write."""
-    sys.exit(_one_pass(options, output, write=False))
+@click.option(DETAILED, "detailed", is_flag=True, help="Exit codes as those of terraform plan, see below.")
+def check(options: Options, output: str, detailed: bool) -> None:
+    """The same pass, mints and probes included, up to the first write: what would change, and what cannot."""
+    sys.exit(_one_pass(options, output, write=False, detailed=detailed))
 
 
-def _one_pass(options: Options, output: str, *, write: bool) -> int:
+def _one_pass(options: Options, output: str, *, write: bool, detailed: bool = False) -> int:
     console = Console()
     shown = ("table" if console.is_terminal else "logs") if output == "auto" else output
     configure_logs(options, quiet=shown == "table")
@@ -58,16 +71,16 @@ def _one_pass(options: Options, output: str, *, write: bool) -> int:
         if write and not signals:
             _tell_events(rotation.cluster, report)
     with output_named():
-        _print_report(report, rotation.config, shown, console)
+        _print_report(report, rotation.config, shown, console, write=write)
     if signals:
         say("stopped by a signal: what was written is whole, and the next run does the rest")
         return STOPPED + signals[0]
-    return report.exit_code
+    return 2 if detailed and report.has_changes and not report.exit_code else report.exit_code
 
 
 def _watched_pass(rotation: Rotation, console: Console, *, write: bool) -> Report:
     with screens.progress_bar(console) as bar:
-        task = bar.add_task("writing", total=None)
+        task = bar.add_task("writing" if write else "checking", total=None)
         return rotation.run(write=write, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
@@ -79,11 +92,13 @@ def _tell_events(cluster: Cluster, report: Report) -> None:
     sender.stop(timedelta(seconds=3))
 
 
-def _print_report(report: Report, config: Config, shown: str, console: Console) -> None:
+def _print_report(report: Report, config: Config, shown: str, console: Console, *, write: bool) -> None:
     if shown == "json":
         click.echo(json.dumps(report.record(), indent=2))
-    elif shown == "table":
+    elif shown == "table" and write:
         console.print(screens.report_screen(report, config, utc_now()))
+    elif shown == "table":
+        console.print(screens.plan_screen(diff(report, config, utc_now())), highlight=False)
 
 
 @contextmanager

@@ -8,17 +8,26 @@ from typing import Any
 import click
 
 from rotator import config as configuration
-from rotator import logs, manifests, rbac
+from rotator import logs, manifests, rbac, schemas
 from rotator.cli.ending import output_named
 from rotator.cli.options import Name, Pair, config_option
 from rotator.errors import ConfigError
 
 
-@click.command()
-def schema() -> None:
-    """Print the JSON Schema of the configuration."""
+@click.command("schema")
+@click.option(
+    "--of",
+    "what",
+    type=click.Choice(("config", *schemas.RECORDS)),
+    default="config",
+    show_default=True,
+    help="The configuration, or what this command prints with --output json.",
+)
+def print_schema(what: str) -> None:
+    """Print the JSON Schema of the configuration, or of what a command prints as JSON."""
+    found = configuration.schema() if what == "config" else schemas.schema(what)
     with output_named():
-        click.echo(json.dumps(configuration.schema(), indent=2))
+        click.echo(json.dumps(found, indent=2))
 
 
 mode_option = click.option(

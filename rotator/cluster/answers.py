@@ -12,7 +12,16 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from rotator import leadership
-from rotator.model import DATA_KEY, LEGACY_DATA_KEY, NamespaceRecord, SecretRecord, SecretText, ServiceAccountRecord
+from rotator.keyring import PullSecretData
+from rotator.model import (
+    DATA_KEY,
+    LEGACY_DATA_KEY,
+    NOTHING,
+    NamespaceRecord,
+    SecretRecord,
+    SecretText,
+    ServiceAccountRecord,
+)
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 NOT_TEXT = SecretText("\ufffd")
@@ -22,19 +31,33 @@ T = TypeVar("T")
 
 
 class Shared:
-    """Equal texts as one object: 10,000 Secrets hold the same after a rotation, and their annotations say the same."""
+    """Equal parts as one object: 10,000 Secrets hold the same after a rotation, and are labelled and noted alike."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self._mappings: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         self._secrets: dict[SecretText, SecretText] = {}
+        self._last_data, self._last_text = b"", SecretText("")
 
-    def text(self, text: str) -> str:
-        """The first one that was equal to this."""
-        return self._texts.setdefault(text, text)
+    def mapping(self, found: Mapping[str, str] | None) -> Mapping[str, str]:
+        """Labels or annotations: the first that were equal to these."""
+        if not found:
+            return NOTHING
+        key = tuple(found.items())
+        if key not in self._mappings:
+            self._mappings[key] = {name: self._texts.setdefault(text, text) for name, text in key}
+        return self._mappings[key]
 
-    def secret(self, text: SecretText) -> SecretText:
-        """The same for what never prints itself."""
-        return self._secrets.setdefault(text, text)
+    def secret(self, data: msgspec.Raw) -> SecretText | None:
+        """What the data says: the first text that was equal. After the same data again it is not even decoded."""
+        encoded = bytes(data)
+        if encoded == self._last_data:
+            return self._last_text
+        text = _text(encoded)
+        if text is not None:
+            text = self._secrets.setdefault(text, text)
+            self._last_data, self._last_text = encoded, text
+        return text
 
 
 class Metadata(msgspec.Struct, rename="camel"):
@@ -108,6 +131,18 @@ class SelfSubjectReview(msgspec.Struct):
     status: ReviewStatus
 
 
+class AccessStatus(msgspec.Struct):
+    """Of an access review."""
+
+    allowed: bool
+
+
+class AccessReview(msgspec.Struct):
+    """Whether somebody may do something."""
+
+    status: AccessStatus
+
+
 class NamespaceStatus(msgspec.Struct):
     """Of a Namespace."""
 
@@ -124,7 +159,8 @@ class Namespace(msgspec.Struct):
         """What the plan needs of it."""
         terminating = self.metadata.deletion_timestamp is not None
         terminating = terminating or (self.status is not None and self.status.phase == "Terminating")
-        return NamespaceRecord(sys.intern(self.metadata.name), self.metadata.labels or {}, terminating)
+        labels = {key: sys.intern(text) for key, text in (self.metadata.labels or {}).items()}  # its name among them
+        return NamespaceRecord(sys.intern(self.metadata.name), labels, terminating)
 
 
 class Reference(msgspec.Struct):
@@ -159,27 +195,33 @@ class Secret(msgspec.Struct):
 
     def legacy_text(self) -> SecretText | None:
         """What a Secret of the old type kubernetes.io/dockercfg holds."""
-        return _text((self.data or {}).get(LEGACY_DATA_KEY))
+        data = self.data or {}
+        return _text(data[LEGACY_DATA_KEY]) if LEGACY_DATA_KEY in data else None
+
+    def for_keyring(self, shared: Shared) -> PullSecretData:
+        """What a kubelet reads of it."""
+        data = self.data or {}
+        texts = {key: shared.secret(data[key]) for key in (DATA_KEY, LEGACY_DATA_KEY) if key in data}
+        found = {key: text.reveal() for key, text in texts.items() if text is not None}
+        return PullSecretData(sys.intern(self.metadata.name), sys.intern(self.type), found)
 
     def record(self, shared: Shared) -> SecretRecord:
         """What the plan needs of it. What equals something in `shared` becomes that."""
         data = self.data or {}
-        text = _text(data.get(DATA_KEY))
         # What `kubectl apply` was given is kept in an annotation, the data in base64 among it: a record that prints its
         # annotations must not carry that. Server-side apply leaves it in the cluster, for it is not ours.
-        annotations = {
-            key: shared.text(value) for key, value in (self.metadata.annotations or {}).items() if key != LAST_APPLIED
-        }
+        noted = self.metadata.annotations or {}
+        noted.pop(LAST_APPLIED, None)
         return SecretRecord(
             namespace=sys.intern(self.metadata.namespace),  # each namespace's name stands in several records
             name=sys.intern(self.metadata.name),
             uid=self.metadata.uid,
             resource_version=self.metadata.resource_version,
-            type=self.type,
+            type=sys.intern(self.type),
             immutable=bool(self.immutable),
-            labels=self.metadata.labels or {},
-            annotations=annotations,
-            text=None if text is None else shared.secret(text),
+            labels=shared.mapping(self.metadata.labels),
+            annotations=shared.mapping(noted),
+            text=shared.secret(data[DATA_KEY]) if DATA_KEY in data else None,
             has_more=bool(data.keys() - {DATA_KEY}),
         )
 
@@ -198,8 +240,8 @@ class ServiceAccount(msgspec.Struct, rename="camel"):
             name=sys.intern(self.metadata.name),
             uid=self.metadata.uid,
             resource_version=self.metadata.resource_version,
-            labels=self.metadata.labels or {},
-            pull_secrets=None if references is None else tuple(reference.name for reference in references),
+            labels=self.metadata.labels or NOTHING,
+            pull_secrets=None if references is None else tuple(sys.intern(reference.name) for reference in references),
         )
 
 
@@ -286,10 +328,10 @@ def status(body: bytes) -> Status:
         return Status()
 
 
-def _text(value: msgspec.Raw | None) -> SecretText | None:
+def _text(data: bytes | msgspec.Raw) -> SecretText | None:
     """The decoded data. A kubelet reads invalid UTF-8 with replacements, but it could not be written back the same."""
     try:
-        encoded = None if value is None else msgspec.json.decode(value, type=str | None)
+        encoded = msgspec.json.decode(data, type=str | None)
         return None if encoded is None else SecretText(base64.b64decode(encoded, validate=True).decode())
     except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError):
         return NOT_TEXT

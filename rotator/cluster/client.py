@@ -12,17 +12,20 @@ from typing import Self, TypeVar
 import msgspec
 from kubernetes.client.configuration import Configuration
 
-from rotator.cluster import answers, failures, request
+from rotator.cluster import answers, failures, request, workloads
 from rotator.cluster.login import log_in
 from rotator.cluster.request import Request
 from rotator.cluster.transport import Transport
 from rotator.cluster.watch import Hearer, Reflector
 from rotator.errors import ClusterError, ClusterUnusable, Forbidden, NotFound
 from rotator.events import Event, Series
+from rotator.keyring import PullSecretData
 from rotator.leadership import Record
 from rotator.model import (
     DATA_KEY,
     FIELD_MANAGER,
+    LEGACY_TYPE,
+    SECRET_TYPE,
     DesiredSecret,
     Kind,
     NamespaceRecord,
@@ -31,7 +34,9 @@ from rotator.model import (
     ServiceAccountRecord,
     Subject,
 )
+from rotator.rbac import Right
 from rotator.scopes import Scope
+from rotator.workloads import Account, Maker, Workload
 
 T = TypeVar("T")
 
@@ -41,6 +46,9 @@ PAGE = 500
 LIGHT = 5
 """So many times as many are on a page of anything else: a ServiceAccount has 0.5 kB where a Secret has 10. A sweep of
 10,000 namespaces with 50,000 ServiceAccounts is 44 requests."""
+
+DATE_LIMIT = timedelta(seconds=10)
+"""For the whole of a small answer."""
 
 RESTARTS = 3
 """How often one list may expire while it is read."""
@@ -137,9 +145,44 @@ class Cluster:
         pod = self._read(request.get("pods", namespace, name), _POD)
         return tuple(reference.name for reference in pod.spec.image_pull_secrets or ())
 
-    def lease(self, namespace: str, name: str) -> Record:
-        """What a Lease says of its holder. Raises NotFound."""
-        return self._read(request.get_lease(namespace, name), _LEASE).record()
+    def pull_secrets(self, namespace: str | None) -> Iterator[tuple[str, PullSecretData]]:
+        """Every Secret that a Pod may name to pull with, of one namespace or of all, with its namespace."""
+        shared = answers.Shared()
+        for kind in (SECRET_TYPE, LEGACY_TYPE):
+            for item in self._list(request.list_secrets_of_type(kind, namespace), _SECRETS):
+                yield item.metadata.namespace, item.for_keyring(shared)
+
+    def workloads(self, kind: Maker, namespace: str | None) -> Iterator[Workload]:
+        """The Pods that have not ended, or the templates that nothing else made, of one namespace or of all."""
+        where = workloads.COLLECTIONS[kind]
+        for item in self._list(request.list_workloads(where.resource, where.prefix, namespace), where.decoder):
+            if (record := item.record(kind)) is not None:
+                yield record
+
+    def accounts(self, namespace: str | None) -> Iterator[Account]:
+        """All ServiceAccounts of one namespace or of all, as their Pods meet them."""
+        asked = request.list_all("serviceaccounts", namespace)
+        return (item.record() for item in self._list(asked, workloads.ACCOUNTS))
+
+    def date(self) -> str:
+        """What time the API server says that it is, as in HTTP; empty where it does not."""
+        with self._transport.stream(request.version(), DATE_LIMIT) as stream:
+            stream.read()
+            return stream.date
+
+    def service_account_that_asks(self) -> Subject | None:
+        """Our own ServiceAccount; None where a person, or anything else, asks."""
+        return self._whoami()[0]
+
+    def allows(self, right: Right, account: Subject | None = None) -> bool:
+        """Whether the ServiceAccount may do that, or (None) we ourselves; to ask about others takes a right too."""
+        asked = request.may_account(right, account.namespace, account.name) if account else request.may_i(right)
+        return self._read(asked, _ACCESS).status.allowed
+
+    def lease(self, namespace: str, name: str) -> tuple[Record, Mapping[str, str]]:
+        """What a Lease says of its holder, and its annotations. Raises NotFound."""
+        found = self._read(request.get_lease(namespace, name), _LEASE)
+        return found.record(), found.metadata.annotations or {}
 
     def service_accounts(
         self, *, namespace: str | None = None, name: str | None = None, labels: str | None = None
@@ -174,18 +217,21 @@ class Cluster:
 
     def record(self, event: Event, series: Series) -> None:
         """Tell the Event beside its object: a new one, or the same once more."""
-        subject, found = (event.subject, event) if event.subject else self._myself(event)
+        subject, found = (event.subject, event) if event.subject else self._told_beside_us(event)
         if subject is None:
             return  # a person runs it, beside whom nothing can stand
         asked = request.apply_event(found if found.uid else self._found(found, subject), subject, series, self._host)
         self._transport.send(asked)
 
-    def _myself(self, event: Event) -> tuple[Subject | None, Event]:
+    def _told_beside_us(self, event: Event) -> tuple[Subject | None, Event]:
         """Our own ServiceAccount, and the Event with its UID."""
+        subject, uid = self._whoami()
+        return subject, replace(event, uid=uid)
+
+    def _whoami(self) -> tuple[Subject | None, str]:
         user = self._read(request.whoami(), _REVIEW).status.user_info
         ours = _SERVICE_ACCOUNT_USER.fullmatch(user.username)
-        subject = Subject(Kind.SERVICE_ACCOUNT, ours[1], ours[2]) if ours else None
-        return subject, replace(event, uid=user.uid)
+        return Subject(Kind.SERVICE_ACCOUNT, ours[1], ours[2]) if ours else None, user.uid
 
     def _found(self, event: Event, subject: Subject) -> Event:
         """The Event with its object's UID, by which `kubectl describe` finds it; an object may be gone by now."""
@@ -264,6 +310,7 @@ class _Written(msgspec.Struct):
 
 _WRITTEN = msgspec.json.Decoder(_Written)
 _OWNED = msgspec.json.Decoder(answers.OwnedObject)
+_ACCESS = msgspec.json.Decoder(answers.AccessReview)
 _REVIEW = msgspec.json.Decoder(answers.SelfSubjectReview)
 _VERSION = msgspec.json.Decoder(answers.Version)
 _NAMESPACE = msgspec.json.Decoder(answers.Namespace)

@@ -60,7 +60,8 @@ class Lease:
     """One candidate for one Lease, with a thread of its own from `start` to `stop`.
 
     `holds` must be asked before each write. `on_change` is told of it from the lease's thread: True when this process
-    began to lead, False when it ceased, but not for `stop`. Raises ClusterUnusable.
+    began to lead, False when it ceased, but not for `stop`. What `notes` says goes into the Lease's annotations with
+    whatever is written there anyway. Raises ClusterUnusable.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Lease:
         draw: Callable[[], float],
         since_boot: Callable[[], float] = since_boot,
         on_change: Callable[[bool], None] = _nobody,
+        notes: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         timing = candidate.timing
         self._limit = timing.renew_deadline / 2  # of one request: after one that hangs there is time for another
@@ -83,6 +85,7 @@ class Lease:
         self._draw = draw
         self._since_boot = since_boot
         self._on_change = on_change
+        self._notes = notes
         self._outlook = Outlook(candidate)
         self._mine: _Seen | None = None  # the Lease as we wrote it last, while we know of nobody who wrote since
         self._held_until = float("-inf")
@@ -190,7 +193,7 @@ class Lease:
             return 0.0  # it may be given back already
         candidate = self._candidate
         record = claimed(seen.record if seen else None, candidate, self._clock())
-        content = (seen or _Seen.absent(candidate)).saying(record)
+        content = (seen or _Seen.absent(candidate)).saying(record, self._notes())
         asked = request.put_lease(candidate.namespace, candidate.name, content)
         self._outlook.asks()
         began = self._since_boot()
@@ -209,7 +212,7 @@ class Lease:
         for _ in range(2):
             if mine is None or mine.record.holder != candidate.identity:
                 return
-            content = mine.saying(released(mine.record, self._clock()))
+            content = mine.saying(released(mine.record, self._clock()), self._notes())
             try:
                 self._transport.send(request.put_lease(candidate.namespace, candidate.name, content))
             except Conflict:
@@ -302,6 +305,9 @@ class _Seen:
         content = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
         return cls(content, Record())
 
-    def saying(self, record: Record) -> dict[str, Any]:
-        """Its content with this said of the holder, and everything else as it was."""
-        return {**self.content, "spec": {**(self.content.get("spec") or {}), **record.spec}}
+    def saying(self, record: Record, notes: Mapping[str, str]) -> dict[str, Any]:
+        """Its content with this said of the holder and in the annotations, and everything else as it was."""
+        metadata = self.content["metadata"]
+        noted = {"annotations": {**(metadata.get("annotations") or {}), **notes}} if notes else {}
+        spec = {**(self.content.get("spec") or {}), **record.spec}
+        return {**self.content, "metadata": {**metadata, **noted}, "spec": spec}

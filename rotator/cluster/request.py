@@ -18,6 +18,7 @@ from rotator.model import (
     ServiceAccountRecord,
     Subject,
 )
+from rotator.rbac import GROUPS, Right
 from rotator.scopes import Scope
 
 JSON = "application/json"
@@ -29,6 +30,12 @@ APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML, and the only apply
 JSON_PATCH = "application/json-patch+json"
 
 LEASES = "leases.coordination.k8s.io"
+NAMESPACED = frozenset(
+    {
+        *("secrets", "serviceaccounts", "events", "pods", LEASES),
+        *("deployments.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch", "cronjobs.batch"),
+    }
+)
 RESOURCES = {Kind.SECRET: "secrets", Kind.SERVICE_ACCOUNT: "serviceaccounts"}
 
 
@@ -74,7 +81,7 @@ class Request:
 
     @property
     def _place(self) -> str:
-        if self.resource not in {"secrets", "serviceaccounts", "events", "pods", LEASES}:
+        if self.resource not in NAMESPACED:
             return ""
         return f" in namespace {self.namespace}" if self.namespace else " in all namespaces"
 
@@ -92,6 +99,17 @@ def get_namespace(name: str) -> Request:
 def list_namespaces(labels: str | None) -> Request:
     """All Namespaces, or those that the selector chooses."""
     return Request(("list",), "namespaces", "/api/v1/namespaces", query=_selectors(None, labels))
+
+
+def list_workloads(resource: str, prefix: str, namespace: str | None) -> Request:
+    """Pods, or what makes them, of one namespace or of all; `prefix` is their API group's."""
+    place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return Request(("list",), _with_group(resource, prefix), f"{prefix}{place}/{resource}", namespace)
+
+
+def list_secrets_of_type(kind: str, namespace: str | None) -> Request:
+    """The Secrets of one type: no field selector of RBAC's narrows that, so it takes the right to list them all."""
+    return replace(list_all("secrets", namespace), query=(("fieldSelector", f"type={kind}"),))
 
 
 def get(resource: str, namespace: str, name: str) -> Request:
@@ -228,6 +246,41 @@ def whoami() -> Request:
     )
 
 
+def may_i(right: Right) -> Request:
+    """Whether we may, which every authenticated user may ask (system:basic-user)."""
+    return _access_review("SelfSubjectAccessReview", right, {})
+
+
+def may_account(right: Right, namespace: str, name: str) -> Request:
+    """Whether a ServiceAccount may: as its user, and in the groups that its tokens are in."""
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    user = f"system:serviceaccount:{namespace}:{name}"
+    return _access_review("SubjectAccessReview", right, {"user": user, "groups": groups})
+
+
+def _access_review(kind: str, right: Right, who: Mapping[str, object]) -> Request:
+    """An attribute that is left out, or empty, is every name, or every namespace."""
+    resource, _, subresource = right.resource.partition("/")
+    asked = {
+        "verb": right.verb,
+        "group": GROUPS.get(resource, ""),
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": right.namespace or "",
+        "name": right.name or "",
+    }
+    group = "authorization.k8s.io"
+    spec = {**who, "resourceAttributes": {name: value for name, value in asked.items() if value}}
+    return Request(
+        ("create",),
+        f"{kind.lower()}s.{group}",
+        f"/apis/{group}/v1/{kind.lower()}s",
+        method="POST",
+        body=_encode({"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}),
+        content_type=JSON,
+    )
+
+
 def delete_secret(record: SecretRecord) -> Request:
     """Delete just this Secret, as it was read: another of its name, or a changed one, is a conflict (409)."""
     preconditions = {"uid": record.uid, "resourceVersion": record.resource_version}
@@ -271,6 +324,12 @@ def put_lease(namespace: str, name: str, content: Mapping[str, object]) -> Reque
 
 def _lease_path(namespace: str, name: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases/{quote(name, safe='')}"
+
+
+def _with_group(resource: str, prefix: str) -> str:
+    """As RBAC errors and kubectl name it: deployments.apps, and pods of the core."""
+    group = prefix.removeprefix("/apis/").partition("/")[0]
+    return f"{resource}.{group}" if prefix.startswith("/apis/") else resource
 
 
 def _path(resource: str, namespace: str | None, name: str | None = None) -> str:

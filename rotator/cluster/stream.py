@@ -36,6 +36,11 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def date(self) -> str:
+        """The server's own time, as its head says it; empty where it does not."""
+        return self._response.headers.get("Date", "")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

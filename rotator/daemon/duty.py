@@ -84,6 +84,8 @@ class Duty:
         self.contests = contests or Contests(time.monotonic)
         self.has_swept = False
         """Whether a pass over everything has ended: Pods have what could be had."""
+        self.last_sweep: datetime | None = None
+        """When the last one ended; None: none since this process leads."""
         self._witnesses = witnesses or nobody()
         self._health = health or Health(time.monotonic)
         self._rotation = rotation
@@ -157,6 +159,8 @@ class Duty:
         """This process began to lead, or ceased to: whoever begins looks at everything at once."""
         if self._leads():
             self._look_again()
+        else:
+            self.last_sweep = None  # whoever leads now notes its own
 
     def clock_was_set(self) -> None:
         """Every alarm was set by the old clock: look at everything, and set them anew."""
@@ -189,6 +193,7 @@ class Duty:
         began = self._swept_at = time.monotonic()
         if report := self._pass(reason):
             self.has_swept = True
+            self.last_sweep = self._clock() if self._leads() else None
             self._reschedule(report)
         if self._asked_at > began:  # and the alarm may have rung in vain, since of one name one runs at a time
             self._schedule(LOOK, self._clock())

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 
 import structlog
 
+from rotator.annotations import LAST_SWEEP, stamp
 from rotator.clock import Clock, utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.lease import Lease, new_identity
@@ -238,7 +239,13 @@ class Daemon:
             clock=self._clock,
             draw=random.random,
             on_change=self._lead_changed,
+            notes=self._notes,
         )
+
+    def _notes(self) -> dict[str, str]:
+        """What the Lease says beside its holder, for `rotator status`; it costs no request."""
+        at = self._duty.last_sweep
+        return {LAST_SWEEP: stamp(at)} if at else {}
 
     def _lead_changed(self, _leads: bool) -> None:
         self._witnesses.lead_changed()

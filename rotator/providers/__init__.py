@@ -1,8 +1,8 @@
 """The clouds. One file each behind one small protocol; the table below is the whole registry of them.
 
-A provider mints: it asks its cloud for one credential that is good for all hosts of one configured registry. It keeps
-no credential, schedules nothing and writes nothing. Each SDK is imported only when a registry of its kind is
-configured, and only in that kind's file.
+A provider mints: it asks its cloud for one credential that is good for all hosts of one configured registry; and it
+tells who it is to that cloud. It keeps no credential, schedules nothing and writes nothing. Each SDK is imported only
+when a registry of its kind is configured, and only in that kind's file.
 """
 
 from typing import Protocol
@@ -24,7 +24,14 @@ class Provider(Protocol):
         """
 
 
-def provider_for(registry: Registry, clock: Clock = utc_now) -> Provider:
+class KnownProvider(Provider, Protocol):
+    """One that tells who it is, too: all of ours do."""
+
+    def identity(self) -> str:
+        """Ask the cloud who we are to it: a name for people, which is no secret. Bounded, and raises, as `mint`."""
+
+
+def provider_for(registry: Registry, clock: Clock = utc_now) -> KnownProvider:
     """The provider of this registry. Does no I/O beyond importing the cloud's SDK."""
     match registry.source:
         case Ecr() as ecr:

@@ -53,6 +53,8 @@ LONGEST_SECRET = 64 * 1024
 
 _OK = 200
 _METADATA = "169.254.169.254"
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_NAMES = rf"(?:client|object|tenant) {_UUID}(?:, (?:object|tenant) {_UUID})*"
 _TIMEOUTS = (ServiceRequestTimeoutError, ServiceResponseTimeoutError, requests.Timeout)
 
 
@@ -70,6 +72,24 @@ class AcrProvider:
     def mint(self) -> Credential:
         """Ask for a token. Raises a MintError, within the registry's deadline."""
         return outcome.mint(self._registry, self._ask)
+
+    def identity(self) -> str:
+        """The application and the tenant, as Microsoft Entra names them in its token. Raises as `mint`."""
+        return outcome.mint(self._registry, lambda: self._name(self._entra_token()), "identity")
+
+    def _name(self, token: str) -> str:
+        """From the claims alone: appid is an application's or managed identity's client id, oid its object.
+
+        https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+        """
+        try:
+            claims = _claims(token)
+        except ValueError as error:
+            raise outcome.failure(MalformedAnswer, self._registry, "Entra's token is no JWT") from error
+        client = claims.get("appid") or claims.get("azp")  # in tokens of version 1.0, and of 2.0
+        parts = {"client": client, "object": claims.get("oid"), "tenant": claims.get("tid")}
+        told = ", ".join(f"{part} {value}" for part, value in parts.items() if value)
+        return outcome.identity(self._registry, told, _NAMES)
 
     def _ask(self) -> Credential:
         token = self._exchange(self._entra_token())
@@ -235,6 +255,18 @@ class Witness(RequestsTransport):  # type: ignore[misc]  # azure-core exports it
 
 def jwt_expiry(token: str) -> datetime:
     """The `exp` of a JWT, unverified: we only carry the token. Raises ValueError."""
+    expiry = _claims(token).get("exp")
+    if not isinstance(expiry, int) or isinstance(expiry, bool):
+        msg = "no exp"
+        raise ValueError(msg)  # noqa: TRY004  (a misfit of the value, to the caller)
+    try:
+        return datetime.fromtimestamp(expiry, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError from error
+
+
+def _claims(token: str) -> dict[str, object]:
+    """The claims of a JWT, unverified. Raises ValueError."""
     parts = token.split(".")
     if len(token) > LONGEST_JWT or len(parts) != 3:  # noqa: PLR2004  (RFC 7519, 3: header, claims, signature)
         msg = "not a JWT"
@@ -243,14 +275,7 @@ def jwt_expiry(token: str) -> datetime:
         claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except RecursionError as error:
         raise ValueError from error
-    expiry = claims.get("exp") if isinstance(claims, dict) else None
-    if not isinstance(expiry, int) or isinstance(expiry, bool):
-        msg = "no exp"
-        raise ValueError(msg)  # noqa: TRY004  (a misfit of the value, to the caller)
-    try:
-        return datetime.fromtimestamp(expiry, UTC)
-    except (OverflowError, OSError) as error:
-        raise ValueError from error
+    return claims if isinstance(claims, dict) else {}
 
 
 def _field(body: bytes, name: str) -> str:

@@ -6,13 +6,15 @@ and optionally a role that it assumes. Endpoints of every partition come from bo
 
 import re
 from base64 import b64decode
+from collections.abc import Callable
 from contextlib import closing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import environ
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import boto3  # type: ignore[import-untyped]  # AWS ships no types
 import botocore.session  # type: ignore[import-untyped]
@@ -28,15 +30,19 @@ from rotator.model import Credential
 from rotator.providers import outcome
 from rotator.providers.outcome import Evidence
 
+T = TypeVar("T")
+
 # Seconds. By default a hung endpoint takes 180 s. Two attempts of this fit into the default deadline of 20 s.
 _LIMITS = Config(connect_timeout=3, read_timeout=6, retries={"mode": "standard", "total_max_attempts": 2})
 _BAD_REQUEST = 400
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html, "IAM ARNs"
+_ARN = r"arn:[a-z-]+:(?:iam|sts)::\d{12}:[\w+=,.@/-]+"
 _AGENT_METHOD = "container-role"  # botocore's name for the EKS Pod Identity agent and its like
 _SHORTEST_SESSION = 900  # seconds, the least that AssumeRole gives; the session serves one request
 
 
 class EcrProvider:
-    """Mints for one registry of kind ecr. Sessions are shared by all of them, clients live for one mint."""
+    """Mints for one registry of kind ecr. Those under way at a time share a session, clients live for one mint."""
 
     def __init__(self, registry: Registry, source: Ecr, clock: Clock = utc_now) -> None:
         self._registry = registry
@@ -47,8 +53,15 @@ class EcrProvider:
 
     def mint(self) -> Credential:
         """Ask for a token. Raises a MintError, within the registry's deadline."""
+        return self._asked(lambda: self._credential(self._answered(self._authorization)), "credential")
+
+    def identity(self) -> str:
+        """The ARN of whoever asks for tokens: of the role, where one is assumed. Raises as `mint`; takes no right."""
+        return self._asked(lambda: outcome.identity(self._registry, self._answered(self._caller), _ARN), "identity")
+
+    def _asked(self, ask: Callable[[], T], wanted: str) -> T:
         try:
-            return outcome.mint(self._registry, self._ask)
+            return outcome.mint(self._registry, ask, wanted)
         except MintError:
             # botocore reads keys and profiles once, and a hung peer may hold a session's locks: begin afresh next time.
             _forget(self._source.profile, self._region)
@@ -59,22 +72,25 @@ class EcrProvider:
         region = self._source.region or next((parts.region for parts in self._hosts), None)
         return region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
 
-    def _ask(self) -> Credential:
+    def _answered(self, ask: "Callable[[_Shared, dict[str, str]], T]") -> T:
+        """What AWS answers to whoever we are, by the session and the keys of the role, if there is one."""
         if not self._region:
             raise outcome.failure(IdentityMissing, self._registry, "no AWS region is known", hint="set ecr.region")
         try:
-            answer = self._authorization()
+            shared = _shared(self._source.profile, self._region)
+            role = self._source.assume_role
+            return ask(shared, self._assumed(shared, role) if role else {})
         except Exception as error:
             raise self._failure(error) from error
-        return self._credential(answer)
 
-    def _authorization(self) -> dict[str, Any]:
-        shared = _shared(self._source.profile, self._region)
-        role = self._source.assume_role
-        keys = self._assumed(shared, role) if role else {}
+    def _authorization(self, shared: "_Shared", keys: dict[str, str]) -> dict[str, Any]:
         with closing(shared.client("ecr-public" if self._public else "ecr", self._region, self._limits(), keys)) as ecr:
             answer: dict[str, Any] = ecr.get_authorization_token()
             return answer
+
+    def _caller(self, shared: "_Shared", keys: dict[str, str]) -> object:
+        with closing(shared.client("sts", self._region, self._limits(dual_stack=False), keys)) as sts:
+            return sts.get_caller_identity()["Arn"]
 
     def _assumed(self, shared: "_Shared", role: AssumeRole) -> dict[str, str]:
         """The role's keys, as the arguments of a client."""
@@ -128,7 +144,7 @@ class EcrProvider:
         wait = outcome.retry_after(about.get("HTTPHeaders", {}).get("retry-after"), self._clock())
         evidence = Evidence(type(error).__name__, outcome.known(code, _CODES), status, wait)
         kind = _KINDS.get(code) or outcome.kind_of(status or 0)
-        what = f"{'STS' if operation.startswith('Assume') else 'ECR'} {outcome.verb(kind)} {operation}"
+        what = f"{'ECR' if operation == 'GetAuthorizationToken' else 'STS'} {outcome.verb(kind)} {operation}"
         hint = _STALE if code in _STALE_CODES else _HINTS.get(operation, "")
         return outcome.failure(kind, self._registry, what, evidence, hint=hint)
 
@@ -143,7 +159,9 @@ class EcrProvider:
         return outcome.failure(kind, self._registry, "no AWS keys could be fetched", evidence, hint=_AGENT)
 
 
-# Sessions: 20 of them take 216 MiB, 20 clients of one take 50. A client is made for one mint and closed after it.
+# Sessions: 20 of them take 216 MiB, 20 clients of one take 50, so mints side by side share one. It goes with the last
+# of them, which saves 8 MiB: the keys in it live for an hour, and a token is renewed every six. A client is made for
+# one mint and closed after it.
 
 
 @dataclass(frozen=True)
@@ -158,16 +176,16 @@ class _Shared:
             return self.session.client(service, region_name=region, config=limits, **keys)
 
 
-_sessions: dict[tuple[str | None, str], _Shared] = {}
+_sessions: WeakValueDictionary[tuple[str | None, str], _Shared] = WeakValueDictionary()
 _sessions_lock = Lock()
 
 
 def _shared(profile: str | None, region: str) -> _Shared:
     key = _key(profile, region)
     with _sessions_lock:
-        if key not in _sessions:
-            _sessions[key] = _Shared(_new_session(*key))
-        return _sessions[key]
+        shared = _sessions.get(key) or _Shared(_new_session(*key))
+        _sessions[key] = shared
+        return shared
 
 
 def _forget(profile: str | None, region: str) -> None:

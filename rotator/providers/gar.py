@@ -36,6 +36,10 @@ LONGEST_BODY = 1024 * 1024
 
 _OK = 200
 _UNIVERSE = "googleapis.com"
+# A service account's e-mail, or what GKE's metadata server tells of a Pod without one: its workload identity pool.
+_EMAIL = r"[\w.+-]+@[\w.-]+|[\w.:-]+\.svc\.id\.goog"
+# https://cloud.google.com/iam/docs/workload-identity-federation, "Attribute mappings"
+_POOL = r"//iam\.googleapis\.com/(?:projects/\d+/)?locations/global/(?:workloadIdentityPools|workforcePools)/[\w./-]+"
 
 # google-auth's constructors carry no types.
 _METADATA_SERVER: Any = compute_engine.Credentials
@@ -58,7 +62,16 @@ class GarProvider:
         """Ask for a token. Raises a MintError, within the registry's deadline."""
         return outcome.mint(self._registry, self._ask)
 
+    def identity(self) -> str:
+        """The service account that images are pulled as, once Google gave a token for it. Raises as `mint`."""
+        return outcome.mint(self._registry, lambda: self._name(self._refreshed()), "identity")
+
     def _ask(self) -> Credential:
+        identity = self._refreshed()
+        return self._credential(identity.token, identity.expiry)
+
+    def _refreshed(self) -> Any:  # noqa: ANN401  (google-auth's credentials are not typed)
+        """The identity with a token that has just come."""
         with closing(Transport(self._registry, self._clock)) as transport:
             try:
                 identity = self._identity()
@@ -67,7 +80,16 @@ class GarProvider:
                 raise
             except Exception as error:
                 raise self._failure(error, answered=transport.answered) from error
-        return self._credential(identity.token, identity.expiry)
+        return identity
+
+    def _name(self, identity: Any) -> str:  # noqa: ANN401  (google-auth's credentials are not typed)
+        """Who that is. A person's token, or a federated one without a service account, carries no e-mail."""
+        if isinstance(identity, credentials.Credentials):
+            return "a person's own login (authorized_user)"
+        if email := getattr(identity, "service_account_email", None):
+            return outcome.identity(self._registry, email, _EMAIL)
+        info: Any = identity.info
+        return "a principal of " + outcome.identity(self._registry, info.get("audience"), _POOL)
 
     def _identity(self) -> Any:  # noqa: ANN401  (google-auth's credentials are not typed)
         path = self._source.credentials_file or _default_file()

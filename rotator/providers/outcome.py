@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from rotator.annotations import LONGEST_LIFE
 from rotator.config import Registry
@@ -25,8 +26,13 @@ from rotator.errors import (
 )
 from rotator.model import Credential, SecretText, whole_seconds
 
+T = TypeVar("T")
+
 LONGEST_PATIENCE = timedelta(hours=1)
 """The most that a Retry-After is believed."""
+
+LONGEST_NAME = 500
+"""Characters of an identity; an ARN with the longest role and session has some 150."""
 
 _TOO_MANY = 429
 _BAD_REQUEST = 400
@@ -51,7 +57,7 @@ class Evidence:
 NOTHING = Evidence()
 
 
-def mint(registry: Registry, ask: Callable[[], Credential]) -> Credential:
+def mint(registry: Registry, ask: Callable[[], T], wanted: str = "credential") -> T:
     """What `ask` returns, within the registry's deadline. Raises a MintError, and nothing else."""
     try:
         return within(registry.deadline, ask, name=f"mint of registry {registry.name!r}")
@@ -62,7 +68,7 @@ def mint(registry: Registry, ask: Callable[[], Credential]) -> Credential:
         raise failure(
             MintTimedOut,
             registry,
-            f"no credential within {seconds:g} s",
+            f"no {wanted} within {seconds:g} s",
             hint="check the route, the proxy and the firewall to the cloud",
         ) from error
     except Exception as error:
@@ -145,6 +151,13 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
         return min(max(until - now, timedelta()), LONGEST_PATIENCE)
     except (ValueError, TypeError):  # no date, or one without a zone
         return None
+
+
+def identity(registry: Registry, told: object, form: str) -> str:
+    """Who the cloud says that we are, if it is a name of this form: another text might be anything, a secret even."""
+    if not isinstance(told, str) or len(told) > LONGEST_NAME or not re.fullmatch(form, told, re.ASCII):
+        raise failure(MalformedAnswer, registry, "the cloud's answer does not say who we are")
+    return told
 
 
 def credential(

@@ -20,6 +20,7 @@ from rotator.plan import plan
 from rotator.rotation.apply import Applying, Progress
 from rotator.rotation.minting import Minting
 from rotator.rotation.observing import SILENT, Observer
+from rotator.rotation.overlap import Overlap
 from rotator.rotation.published import Published, first, published
 from rotator.rotation.report import Outcome, RegistryStatus, Report, Result
 from rotator.rotation.telling import Teller
@@ -75,6 +76,7 @@ class Rotation:
         self._leads = leads
         self._writing = threading.Lock()
         self._generation = 0
+        self._overlap = Overlap()
         self._teller = Teller()
         self._stopped = threading.Event()
 
@@ -108,14 +110,15 @@ class Rotation:
         Raises ClusterUnusable where the cluster cannot be read at all; every other failure is in the report.
         """
         began = time.monotonic()
-        sight = self._look(only)
-        mints = self._start_mints(sight)
-        late = self._await(mints, PATIENCE)
-        sight, results = self._carry_out(sight, write=write, progress=progress, spare=spare)
-        if late and when_late is None and not self._is_stopping():
-            late = self._await(late, timedelta.max)
-            sight, later = self._carry_out(self._look(only), write=write, progress=progress, spare=spare)
-            results = _latest(results, later)
+        with self._overlap.under_way():
+            sight = self._look(only)
+            mints = self._start_mints(sight)
+            late = self._await(mints, PATIENCE)
+            sight, results = self._carry_out(sight, write=write, progress=progress, spare=spare)
+            if late and when_late is None and not self._is_stopping():
+                late = self._await(late, timedelta.max)
+                sight, later = self._carry_out(self._look(only), write=write, progress=progress, spare=spare)
+                results = _latest(results, later)
         report = Report(tuple(results), self._statuses(sight, mints, late), sight.snapshot)
         self._teller.tell(report)
         log.info("pass.finished", namespace=only, write=write, **report.counts())
@@ -161,12 +164,19 @@ class Rotation:
     def _carry_out(
         self, sight: _Sight, *, write: bool, progress: Progress | None, spare: Callable[[Subject], bool]
     ) -> tuple[_Sight, list[Result]]:
-        # A repair in one namespace waits for no fan-out: where both write one object, its version decides.
+        # A repair in one namespace waits for no fan-out: where both write one object, its version decides, and what
+        # has none yet is made by one of them (`overlap`).
         with self._writing if sight.snapshot.only is None else nullcontext():
             if sight.generation != self._generation:  # another pass has written since: decide on what is there now
                 sight = self._look(sight.snapshot.only)
             applying = Applying(
-                self.cluster, self.config, sight.snapshot, self.minting.offers, self._clock, self._is_stopping
+                self.cluster,
+                self.config,
+                sight.snapshot,
+                self.minting.offers,
+                self._clock,
+                self._is_stopping,
+                self._overlap,
             )
             idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
             asking = [change for change in sight.plan.changes if _asks(change)]

@@ -7,12 +7,12 @@ from datetime import datetime
 from rotator import annotations, renewal, selection
 from rotator.annotations import Note
 from rotator.config import Config
-from rotator.model import Change, Kind, SecretRecord, Snapshot, State
+from rotator.model import Change, Kind, Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published for one host, of all Secrets the first issue, expiry and time when a renewal is due.
+    """What is published for one host, of all Secrets the first issue, expiry and due renewal, and the last issue.
 
     `everywhere` says whether each Secret has an entry at all.
     """
@@ -21,6 +21,7 @@ class Published:
     everywhere: bool
     first_issue: datetime | None
     first_due: datetime | None
+    last_issue: datetime | None
 
     @property
     def until(self) -> datetime | None:
@@ -31,12 +32,22 @@ class Published:
 def published(config: Config, snapshot: Snapshot, changes: Iterable[Change], now: datetime) -> dict[str, Published]:
     """By host, what the Secrets hold that are ours to write: a foreign, broken or orphaned one is not served."""
     found: dict[str, set[Note | None]] = {}
-    for change in changes:
-        if change.subject.kind is Kind.SECRET and change.pull_secret and not _is_left_alone(change):
-            notes = _notes(snapshot.secrets.get((change.subject.namespace, change.subject.name)), now)
-            for host in selection.hosts(config.pull_secret(change.pull_secret), config):
+    for name, texts in _noted(snapshot, changes).items():
+        hosts = selection.hosts(config.pull_secret(name), config)
+        for notes in (_notes(text, now) for text in texts):
+            for host in hosts:
                 found.setdefault(host, set()).add(notes.get(host))
     return {host: _summed_up(notes, config.renewal.at) for host, notes in found.items()}
+
+
+def _noted(snapshot: Snapshot, changes: Iterable[Change]) -> dict[str, set[str]]:
+    """By pull secret, what is noted on its Secrets, all of which say the same after a rotation."""
+    found: dict[str, set[str]] = {}
+    for change in changes:
+        if change.subject.kind is Kind.SECRET and change.pull_secret and not _is_left_alone(change):
+            record = snapshot.secrets.get((change.subject.namespace, change.subject.name))
+            found.setdefault(change.pull_secret, set()).add(annotations.noted(record))
+    return found
 
 
 def _is_left_alone(change: Change) -> bool:
@@ -55,9 +66,9 @@ def _summed_up(entries: set[Note | None], at: float) -> Published:
         everywhere=None not in entries,
         first_issue=first(note.issued_at for note in notes),
         first_due=first(renewal.due_at(note.issued_at, note.expires_at, at) for note in notes),
+        last_issue=max((note.issued_at for note in notes), default=None),
     )
 
 
-def _notes(record: SecretRecord | None, now: datetime) -> dict[str, Note]:
-    notes = annotations.read(record.annotations) if record else {}
-    return {host: note for host, note in notes.items() if note.believable(now)}
+def _notes(text: str, now: datetime) -> dict[str, Note]:
+    return {host: note for host, note in annotations.notes(text).items() if note.believable(now)}

@@ -178,8 +178,8 @@ class Aws(Cloud):
     def _sts(self, request: Request) -> Response:
         form = read_form(request)
         action = form.get("Action", "")
-        good = partial(self._assume, form=form)
-        if action not in {"AssumeRole", "AssumeRoleWithWebIdentity"}:
+        good = self._caller if action == "GetCallerIdentity" else partial(self._assume, form=form)
+        if action not in {"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}:
             return _sts_error(Refusal(400, "InvalidAction", "Could not find that operation"))
         return self.answer(action, request, good, STS_WORDING)
 
@@ -188,14 +188,24 @@ class Aws(Cloud):
         if not form.get("RoleSessionName"):
             raise Refusal(400, "ValidationError", "1 validation error detected: 'roleSessionName' must not be null")
         if action == "AssumeRole":
-            match = STS.fullmatch(request.host)
-            # The global endpoint is signed for us-east-1 (botocore's endpoint rules).
-            self._signer(request, service="sts", region=(match and match["region"]) or "us-east-1", status=403)
+            self._sts_signer(request)
         else:
             self._check_web_identity(form.get("WebIdentityToken", ""))
         if role not in self.roles or self.roles[role] not in {None, form.get("ExternalId")}:
             raise Refusal(403, "AccessDenied", f"Not authorized to perform sts:{action} on resource: {role}")
         return self._session_answer(action, self._new_session(role, form["RoleSessionName"]))
+
+    def _caller(self, request: Request) -> Response:
+        """Whoever signed it; no permission is asked for."""
+        key = self._sts_signer(request)
+        user = f"<Arn>{key.principal}</Arn><UserId>{key.id}</UserId><Account>{ACCOUNT}</Account>"
+        result = f"<GetCallerIdentityResult>{user}</GetCallerIdentityResult>"
+        return _xml(200, f'<GetCallerIdentityResponse xmlns="{STS_NAMESPACE}">{result}</GetCallerIdentityResponse>')
+
+    def _sts_signer(self, request: Request) -> AccessKey:
+        """The global endpoint is signed for us-east-1 (botocore's endpoint rules)."""
+        match = STS.fullmatch(request.host)
+        return self._signer(request, service="sts", region=(match and match["region"]) or "us-east-1", status=403)
 
     def _check_web_identity(self, token: str) -> None:
         self.note_secret(token)

@@ -69,6 +69,7 @@ class Azure(Cloud):
         super().__init__(clock=clock, life=life)
         self.tenant_id = str(uuid.uuid4())
         self.client_id = str(uuid.uuid4())
+        self.object_id = str(uuid.uuid4())  # of its service principal
         self.resource_id = (
             f"/subscriptions/{uuid.uuid4()}/resourceGroups/images"
             "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/rotator"
@@ -183,7 +184,7 @@ class Azure(Cloud):
             raise Refusal(401, "invalid_client", "AADSTS70021: No matching federated identity record found.")
 
     def _entra_token(self, audience: str, *, cloud: str) -> Token:
-        claims = {"aud": audience, "tid": self.tenant_id, "appid": self.client_id}
+        claims = {"aud": audience, "tid": self.tenant_id, "appid": self.client_id, "oid": self.object_id}
         subject = f"{self.client_id}@{cloud}"
         return self.issue(partial(_ending_jwt, claims), audience=audience, subject=subject, life=ENTRA_LIFE)
 

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 
 from rotator.sandbox import faults
@@ -84,6 +85,7 @@ class Registry:
         self.host = host
         self.fault: Fault | None = None
         self.denied: set[str] = set()  # repositories that no credential opens, as on an ABAC registry
+        self.behind: datetime | None = None  # a token that ends later than this is not known here yet
         self.pulls: Counter[str] = Counter()
         self._cloud = cloud
         self._custom = custom
@@ -124,10 +126,14 @@ class Registry:
         if "Authorization" not in request.headers:
             raise self._challenge()
         token = self._cloud.token(self._password(request))
-        if token is None or not self._opens(token, repository):
+        if token is None or self.is_behind(token) or not self._opens(token, repository):
             raise self._refusal(400, self._custom.unknown)
         if self._cloud.expired(token):
             raise self._refusal(403, self._custom.expired)
+
+    def is_behind(self, token: Token) -> bool:
+        """Whether the registry has not heard of this token yet."""
+        return self.behind is not None and token.expires_at > self.behind
 
     def _refusal(self, status: int, message: str) -> Refusal:
         return Refusal(status, "DENIED", message) if message else self._challenge()

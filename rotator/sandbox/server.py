@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -220,7 +221,7 @@ class Connection:
 
     def _answer(self, request: Request) -> None:
         response = self._server.handler(request)
-        headers = {"Content-Length": str(len(response.body))} | response.headers
+        headers = {"Date": formatdate(usegmt=True), "Content-Length": str(len(response.body))} | response.headers
         if response.chunks is not None:
             headers = response.headers | {"Transfer-Encoding": "chunked"}
         body = b"" if request.method == "HEAD" else response.body

@@ -1,11 +1,18 @@
-"""What the screens are made of: a table, a span of time, a line beneath another."""
+"""What the screens are made of: a table, a span of time, names of namespaces, a line beneath another."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich import box
+from rich.console import Console
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+SHOWN = 20
+"""Lines of detail before the rest is only counted: a rotation of 10,000 namespaces is still one screen."""
 
 
 def table_of(*columns: str) -> Table:
@@ -14,6 +21,18 @@ def table_of(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+@contextmanager
+def reading_shown(console: Console) -> Iterator[Callable[[str, int], None]]:
+    """A line on a terminal that is told what is being read, and how much of it; gone when it is done."""
+    if not console.is_terminal:
+        yield lambda _what, _count: None
+        return
+    columns = (SpinnerColumn(), TextColumn("reading {task.description}"), TextColumn("{task.completed}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, count: progress.update(task, description=what, completed=count)
 
 
 def span(duration: timedelta) -> str:
@@ -25,6 +44,13 @@ def span(duration: timedelta) -> str:
         return f"{seconds}s"
     hours, minutes = divmod(seconds // 60, 60)
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m"
+
+
+def places(names: Sequence[str]) -> str:
+    """One namespace by name, several by number and a few names."""
+    if len(names) == 1:
+        return "all namespaces" if names[0] == "*" else names[0]
+    return f"{len(names)} namespaces ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"  # noqa: PLR2004
 
 
 def indented(text: str) -> Padding:

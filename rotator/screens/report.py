@@ -1,4 +1,4 @@
-"""`once` and `check`: a table per registry and pull secret, a progress bar, one line per trouble."""
+"""`once`: a table per registry and pull secret, a progress bar, one line per trouble."""
 
 from collections import Counter
 from datetime import datetime
@@ -12,10 +12,7 @@ from rotator.annotations import stamp
 from rotator.config import Config
 from rotator.model import NOTICES, Kind, State
 from rotator.rotation import Outcome, RegistryStatus, Report, Result
-from rotator.screens.parts import span, table_of
-
-SHOWN = 20
-"""Lines of detail before the rest is only counted: a rotation of 10,000 namespaces is still one screen."""
+from rotator.screens.parts import SHOWN, places, span, table_of
 
 STYLES = {
     Outcome.NOTHING: "green",
@@ -32,10 +29,9 @@ STYLES = {
 
 
 def progress_bar(console: Console) -> Progress:
-    """The progress of the fan-out; gone when it is done."""
-    return Progress(
-        TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
-    )
+    """The progress of a pass, and of its fan-out; gone when it is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
 
 
 def report_screen(report: Report, config: Config, now: datetime) -> RenderableType:
@@ -118,12 +114,6 @@ def _line(group: list[Result]) -> Text:
     mark, style = ("✗", "red") if result.failed else ("·", STYLES[result.outcome])
     outcome = "" if result.outcome is Outcome.NOTHING else f" [{result.outcome}]"
     detail = f"{change.message}: {result.error}" if result.error else change.message
-    what = (
-        str(change.subject) if len(group) == 1 else f"{change.subject.kind} {change.subject.name} in {_places(group)}"
-    )
+    where = places([each.change.subject.namespace for each in group])
+    what = str(change.subject) if len(group) == 1 else f"{change.subject.kind} {change.subject.name} in {where}"
     return Text(f"{mark} {what}: {change.state}{outcome}, {detail}", style=style)
-
-
-def _places(group: list[Result]) -> str:
-    names = [result.change.subject.namespace for result in group]
-    return f"{len(names)} namespaces ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"  # noqa: PLR2004

@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,6 +53,7 @@ class Candidates:
         clock: Clock = utc_now,
         since_boot: Callable[[], float] = clocks.since_boot,
         on_change: Callable[[bool], None] | None = None,
+        notes: Callable[[], Mapping[str, str]] = dict,
     ) -> Lease:
         """A candidate that does not stand yet."""
 
@@ -66,6 +67,7 @@ class Candidates:
             draw=random.random,
             since_boot=since_boot,
             on_change=on_change or remember,
+            notes=notes,
         )
         self._stack.callback(lease.stop, timedelta(seconds=1))
         return lease

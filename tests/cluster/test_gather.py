@@ -62,6 +62,14 @@ def test_listed_namespaces_are_read_by_name_and_each_object_once(api: ApiServer,
     assert set(found.secrets) == {("team-a", SECRET), ("team-b", SECRET)}
 
 
+def test_labels_of_namespaces_are_kept_where_something_chooses_by_them(api: ApiServer, cluster: Cluster) -> None:
+    """Only then: those of ten thousand namespaces that nobody asks for cost 3 MiB."""
+    api.store.create_namespace("team-c", {"pull": "private"})
+    assert gather(cluster, config(PATTERN)).namespaces["team-c"].labels == {}
+    chosen = gather(cluster, config(f"{PATTERN}, labels: pull=private"))
+    assert chosen.namespaces["team-c"].labels["pull"] == "private"
+
+
 @pytest.mark.parametrize("namespaces", [LISTED, PATTERN])
 def test_a_namespace_that_is_being_deleted_is_not_read(api: ApiServer, cluster: Cluster, namespaces: str) -> None:
     """It is in the snapshot, so that it is not called missing; nothing in it is asked for or kept."""

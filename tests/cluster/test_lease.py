@@ -387,6 +387,24 @@ def test_what_others_put_on_the_lease_survives(world: World) -> None:
         assert not lease.failures
 
 
+def test_what_is_noted_goes_with_the_renewals_and_stays_for_the_next_leader(world: World) -> None:
+    """From the first claim on, beside the annotations of others; no request is sent for it, and the last one has it."""
+    noted = {"swept": "1"}
+    with world.candidates(PATIENT) as candidates:
+        first = candidates.make("first", notes=lambda: noted)
+        first.start()
+        held(first)
+        assert world.lease()["metadata"]["annotations"] == {"swept": "1"}
+        world.annotate(team="a", swept="by hand")
+        noted["swept"] = "2"
+        eventually(lambda: world.lease()["metadata"]["annotations"] == {"team": "a", "swept": "2"}, "a renewal")
+        noted["swept"] = "3"
+        first.stop()
+        assert world.lease()["metadata"]["annotations"] == {"team": "a", "swept": "3"}
+        held(candidates.stand("second"))
+        assert world.lease()["metadata"]["annotations"] == {"team": "a", "swept": "3"}
+
+
 def test_a_deleted_lease_is_made_again_by_its_holder(world: World) -> None:
     """A standby does not take for given back what somebody deleted, while the holder cannot know of it."""
     with Gate(world.api.url) as gate, world.candidates(PATIENT) as candidates:

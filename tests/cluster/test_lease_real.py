@@ -120,6 +120,18 @@ def held(lease: Lease) -> Lease:
     return lease
 
 
+def test_what_is_noted_needs_no_more_rights_and_no_request_of_its_own(place: Place) -> None:
+    """It stands in the annotations with the first claim; the API server saw no other verbs than ever."""
+    place.grant()
+    with place.candidates(PATIENT) as candidates:
+        leader = candidates.make("one", notes=lambda: {"rotator.dev/last-sweep": "2026-11-23T12:00:00Z"})
+        leader.start()
+        held(leader)
+        assert place.lease()["metadata"]["annotations"] == {"rotator.dev/last-sweep": "2026-11-23T12:00:00Z"}
+        leader.stop()
+    assert {verb for verb, _ in place.requests()} <= set(VERBS)
+
+
 def test_it_leads_renews_gives_back_and_is_followed(place: Place) -> None:
     """By name-bound rights alone; nothing of it is refused."""
     place.grant()

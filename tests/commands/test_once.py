@@ -21,7 +21,7 @@ KEYS = {
     "secret.written": {"namespace", "secret", "pull_secret", "reason", "expires_at"},
     "pass.finished": {"namespace", "write", "attached", "written"},
 }
-RESULT = {"kind", "namespace", "name", "pullSecret", "state", "message", "action", "outcome", "error"}
+RESULT = {"kind", "namespace", "name", "pullSecret", "state", "message", "hosts", "action", "outcome", "error"}
 STATUS = {"name", "kind", "hosts", "minted", "expiresAt", "error", "nextAttemptAt"}
 
 

@@ -1,10 +1,12 @@
 """`rotator status`: how things stand, from the cluster alone."""
 
 import json
+import re
 import signal
 import subprocess
 from typing import Any
 
+from rotator.annotations import LAST_SWEEP
 from rotator.sandbox.apiserver import Rule
 from tests.commands.shell import TEAMS, Shell
 from tests.outside import ECR_ONLY, SECRET
@@ -39,26 +41,49 @@ def test_it_shows_what_is_published_and_who_leads(shell: Shell) -> None:
     """The times are those of the Secrets, and the leader is the Lease's holder."""
     shell.configure(ECR_ONLY)
     with shell.start("run") as running:
-        eventually(lambda: running.events("pass.finished"), "the first pass")
+        eventually(lambda: told(shell)["lastSweepAt"], "the first sweep is noted")
         found = told(shell)
         assert found["leader"] == running.events("lease.acquired")[0]["identity"]
         assert running.end() == 0
     (prod,) = found["registries"]
     noted = shell.secret("team-a")["metadata"]["annotations"]
     assert (prod["expiresAt"], prod["issuedAt"]) == (noted["rotator.dev/expires-at"], noted["rotator.dev/renewed-at"])
+    assert prod["issuedAt"] == prod["renewedAt"] <= found["lastSweepAt"]
     assert prod["issuedAt"] < prod["dueAt"] < prod["expiresAt"]
     assert prod["everywhere"] is True
     assert row(found["pullSecrets"], SECRET)["secrets"] == {"UpToDate": len(TEAMS)}
-    assert told(shell)["leader"] is None
+    after = told(shell)
+    assert (after["leader"], after["lastSweepAt"] >= found["lastSweepAt"]) == (None, True)
+
+
+def test_what_is_written_on_the_lease_by_hand_is_no_time(shell: Shell) -> None:
+    """It is not known then; nothing fails, in JSON and on the screen."""
+    spec = {"holderIdentity": "somebody", "leaseDurationSeconds": 15}
+    metadata = {"name": "rotator", "annotations": {LAST_SWEEP: "yesterday"}}
+    shell.api.store.create("leases", "default", {"metadata": metadata, "spec": spec})
+    assert (told(shell)["leader"], told(shell)["lastSweepAt"]) == ("somebody", None)
+    shown = shell.run("status").stdout
+    assert shown.splitlines()[:2] == ["leader: somebody", "last sweep: not known"]
+
+
+def test_without_a_lease_it_says_what_a_cron_job_leaves(shell: Shell) -> None:
+    """A pass of `rotator once` is not noted, but what it renewed stands in the cluster."""
+    shell.run("once")
+    shown = " ".join(shell.run("status").stdout.split())
+    assert "no rotator run has led, and rotator once needs none" in shown
+    assert re.search(r"last sweep: not noted without a Lease; last renewal: \d+s ago", shown)
+    shell.configure(ECR_ONLY + "leaderElection: {enabled: false}\n")
+    assert "leader: none is needed, leaderElection is off" in shell.run("status").stdout
 
 
 def test_the_worst_comes_first(shell: Shell) -> None:
-    """A state that asks for somebody comes before those that are fine."""
+    """A state that asks for a person comes before one that the next pass mends, and that before those that are fine."""
     shell.run("once")
+    shell.api.store.delete("secrets", "team-a", SECRET)
     shell.api.store.delete("secrets", "team-b", SECRET)
     shell.api.store.put_secret("team-b", SECRET, {".dockerconfigjson": "{}"})
     states = row(told(shell)["pullSecrets"], SECRET)["secrets"]
-    assert list(states.items()) == [("Foreign", 1), ("UpToDate", 2)]
+    assert list(states.items()) == [("Foreign", 1), ("Missing", 1), ("UpToDate", 1)]
 
 
 def test_the_table_fits_eighty_columns(shell: Shell) -> None:

@@ -19,6 +19,8 @@ class Minted:
     source: Mapping[str, object]
     environment: Mapping[str, str]
     calls: Mapping[str, int]
+    who: str
+    """A part of who we are to that cloud."""
 
     def registry(self, *, deadline: str = "20s") -> Registry:
         """The configuration."""
@@ -36,43 +38,65 @@ class Minted:
 
 def ecr_keys(internet: Internet, _: Path) -> Minted:
     """A user's long-lived keys in the environment."""
-    return Minted("ecr", {"hosts": [ECR_HOST]}, internet.aws.static_environment(), {"GetAuthorizationToken": 1})
+    return Minted(
+        "ecr", {"hosts": [ECR_HOST]}, internet.aws.static_environment(), {"GetAuthorizationToken": 1}, ":user/rotator"
+    )
 
 
 def ecr_irsa(internet: Internet, directory: Path) -> Minted:
     """A Pod's projected token, which STS trades for a role's keys."""
     calls = {"AssumeRoleWithWebIdentity": 1, "GetAuthorizationToken": 1}
-    return Minted("ecr", {"hosts": [ECR_HOST]}, internet.aws.irsa_environment(directory), calls)
+    return Minted(
+        "ecr", {"hosts": [ECR_HOST]}, internet.aws.irsa_environment(directory), calls, ":assumed-role/rotator/"
+    )
 
 
 def ecr_role(internet: Internet, _: Path) -> Minted:
     """A role of another account, with the external id that its trust policy asks for."""
     internet.aws.roles[internet.aws.pull_role] = "contract-7"
     source = {"hosts": [ECR_HOST], "assumeRole": {"arn": internet.aws.pull_role, "externalId": "contract-7"}}
-    return Minted("ecr", source, internet.aws.static_environment(), {"AssumeRole": 1, "GetAuthorizationToken": 1})
+    return Minted(
+        "ecr",
+        source,
+        internet.aws.static_environment(),
+        {"AssumeRole": 1, "GetAuthorizationToken": 1},
+        ":assumed-role/pull/",
+    )
 
 
 def ecr_public(internet: Internet, _: Path) -> Minted:
     """ECR Public."""
-    return Minted("ecr", {"hosts": ["public.ecr.aws"]}, internet.aws.static_environment(), {"GetAuthorizationToken": 1})
+    return Minted(
+        "ecr",
+        {"hosts": ["public.ecr.aws"]},
+        internet.aws.static_environment(),
+        {"GetAuthorizationToken": 1},
+        ":user/rotator",
+    )
 
 
 def gar_node(internet: Internet, _: Path) -> Minted:
     """The node's metadata server."""
     internet.node = Node.GOOGLE
-    return Minted("gar", {"hosts": [GAR_HOST]}, {}, {"metadata": 1})
+    return Minted("gar", {"hosts": [GAR_HOST]}, {}, {"metadata": 1}, internet.google.account)
 
 
 def gar_key(internet: Internet, directory: Path) -> Minted:
     """A service account's key, found by application default credentials."""
     file = internet.google.service_account_file(directory)
-    return Minted("gar", {"hosts": [GAR_HOST]}, {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}, {"token": 1})
+    return Minted(
+        "gar",
+        {"hosts": [GAR_HOST]},
+        {"GOOGLE_APPLICATION_CREDENTIALS": str(file)},
+        {"token": 1},
+        internet.google.account,
+    )
 
 
 def gar_federation(internet: Internet, directory: Path) -> Minted:
     """Workload identity federation from any cluster, without impersonation."""
     source = {"hosts": [GAR_HOST], "credentialsFile": str(internet.google.external_account_file(directory))}
-    return Minted("gar", source, {}, {"exchange": 1})
+    return Minted("gar", source, {}, {"exchange": 1}, internet.google.pool)
 
 
 def gar_impersonation(internet: Internet, directory: Path) -> Minted:
@@ -82,21 +106,21 @@ def gar_impersonation(internet: Internet, directory: Path) -> Minted:
         "credentialsFile": str(internet.google.service_account_file(directory)),
         "impersonate": {"serviceAccount": internet.google.pull_account, "lifetime": "30m"},
     }
-    return Minted("gar", source, {}, {"token": 1, "generateAccessToken": 1})
+    return Minted("gar", source, {}, {"token": 1, "generateAccessToken": 1}, internet.google.pull_account)
 
 
 def acr_workload(internet: Internet, directory: Path) -> Minted:
     """A Pod's projected token, as the workload identity webhook gives it."""
     source = {"hosts": [ACR_HOST], "identity": {"type": "workload"}}
     environment = internet.azure.workload_identity_environment(directory)
-    return Minted("acr", source, environment, {"token": 1, "exchange": 1})
+    return Minted("acr", source, environment, {"token": 1, "exchange": 1}, internet.azure.client_id)
 
 
 def acr_node(internet: Internet, _: Path) -> Minted:
     """The node's managed identity."""
     internet.node = Node.AZURE
     source = {"hosts": [ACR_HOST], "identity": {"type": "managed"}}
-    return Minted("acr", source, {}, {"managedIdentity": 1, "exchange": 1})
+    return Minted("acr", source, {}, {"managedIdentity": 1, "exchange": 1}, internet.azure.client_id)
 
 
 def acr_secret(internet: Internet, directory: Path) -> Minted:
@@ -109,14 +133,16 @@ def acr_secret(internet: Internet, directory: Path) -> Minted:
         "tenantId": internet.azure.tenant_id,
         "secretFile": str(file),
     }
-    return Minted("acr", {"hosts": [ACR_HOST], "identity": identity}, {}, {"token": 1, "exchange": 1})
+    return Minted(
+        "acr", {"hosts": [ACR_HOST], "identity": identity}, {}, {"token": 1, "exchange": 1}, internet.azure.client_id
+    )
 
 
 def acr_repository(internet: Internet, directory: Path) -> Minted:
     """A credential for pulls of one repository."""
     source = {"hosts": [ACR_HOST], "identity": {"type": "workload"}, "repository": "team/app"}
     environment = internet.azure.workload_identity_environment(directory)
-    return Minted("acr", source, environment, {"token": 1, "exchange": 1, "accessToken": 1})
+    return Minted("acr", source, environment, {"token": 1, "exchange": 1, "accessToken": 1}, internet.azure.client_id)
 
 
 Identity = Callable[[Internet, Path], Minted]

@@ -1,12 +1,15 @@
 """Who is let in, and what they may: the emulation refuses as kube-apiserver does, in the words that rotator reads."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from rotator.cluster import request
+from rotator.cluster import answers, request
 from rotator.errors import ClusterUnusable, Forbidden
+from rotator.rbac import Right
 from rotator.sandbox.apiserver import Rule
 from tests.apiclient import Answer, Client, secret
 from tests.conformance.both import NAMESPACES, Agreed, Both
@@ -260,6 +263,45 @@ def test_may_i(both: Both) -> None:
         )
         assert (answer.status, answer.body["status"]["allowed"]) == (201, allowed), attributes
         assert answer.body["spec"] == {"resourceAttributes": attributes}
+
+
+RIGHTS = [
+    (True, Right("get", "secrets", "worker-pull", "default")),
+    (True, Right("list", "secrets", "worker-pull", None)),
+    (False, Right("list", "secrets", None, None)),
+    (True, Right("create", "serviceaccounts/token", None, "default")),
+    (False, Right("create", "serviceaccounts/token", None, "kube-system")),
+    (True, Right("update", "leases", "rotator", "default")),
+    (False, Right("update", "leases", None, "default")),
+    (False, Right("bind", "clusterroles", None, None)),
+    (False, Right("*", "*", None, None)),
+]
+
+
+def test_rotators_access_reviews(both: Both) -> None:
+    """As rotator asks them: about itself, which everybody may, and about a ServiceAccount, which takes a right."""
+    tokens = Rule(("create",), ("serviceaccounts/token",), namespaces=("default",))
+    lease = Rule(("update",), ("leases",), ("rotator",), ("default",), ("coordination.k8s.io",))
+    user = both.user(BY_NAME, tokens, lease)
+    reviewer = both.user(Rule(("create",), ("subjectaccessreviews",), api_groups=("authorization.k8s.io",)))
+    namespace, name = user.split(":")[2:]
+    for allowed, right in RIGHTS:
+        about_us, about_it = request.may_i(right), request.may_account(right, namespace, name)
+        for asked, who in ((about_us, user), (about_it, reviewer)):
+            answer = both.ask(lambda side, of=who, what=asked: posted(side.of(of), what), seen=allowance)  # type: ignore[misc]
+            assert (answer.status, allowance(answer.body)) == (201, allowed), (right, who)
+    refusal = both.ask(lambda side: posted(side.of(user), about_it))
+    assert refused(refusal, about_it) == "grant verbs [create] on subjectaccessreviews.authorization.k8s.io"
+
+
+def posted(client: Client, asked: request.Request) -> Answer:
+    """The answer to a request of rotator's."""
+    return client.post(asked.path, json.loads(asked.body))
+
+
+def allowance(body: Any) -> bool:  # noqa: ANN401  (decoded JSON)
+    """What rotator reads of a review."""
+    return msgspec.convert(body, answers.AccessReview).status.allowed
 
 
 @pytest.mark.parametrize(("place", "allowed"), [("/version", True), ("/metrics", False)])

@@ -81,6 +81,36 @@ def test_one_mint_is_one_call_of_each_kind(minted: Minted, internet: Internet) -
     assert calls == Counter(minted.calls)
 
 
+def test_the_cloud_tells_who_we_are(minted: Minted, internet: Internet) -> None:
+    """By the same chain of identities as a mint; it is a name of one line, and no secret stands in it."""
+    said = provider_for(minted.registry()).identity()
+    assert minted.who in said
+    assert said.isprintable()
+    assert [secret for secret in internet.secrets() if secret in said] == []
+    assert "exchange" not in internet.azure.calls, "an Entra token tells it, and no registry is asked"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault.REFUSING, MintRefused),
+        (Fault.DOWN, CloudUnavailable),
+        (Fault.MALFORMED, MalformedAnswer),
+        (Fault.ECHOING, MintRefused),
+        (Fault.HUNG, MintTimedOut),
+    ],
+)
+def test_a_cloud_that_does_not_tell_who_we_are(
+    of_kind: Minted, internet: Internet, fault: Fault, kind: type[MintError]
+) -> None:
+    """It fails as a mint does: in time, with the same errors, and without any secret in them."""
+    of_kind.cloud(internet).fault = fault
+    with pytest.raises(MintError) as caught:
+        provider_for(of_kind.registry(deadline="1s" if fault is Fault.HUNG else "20s")).identity()
+    assert type(caught.value) is kind, caught.value
+    assert [secret for secret in internet.secrets() if secret in told(caught.value)] == []
+
+
 def test_each_mint_gives_a_new_credential(minted: Minted, internet: Internet) -> None:
     """Nothing that an SDK keeps stands for a mint, except what a metadata server itself keeps."""
     provider = provider_for(minted.registry())
@@ -264,7 +294,7 @@ def test_many_hosts_are_one_call(internet: Internet, monkeypatch: pytest.MonkeyP
     """Twenty hosts of one registry cost one call."""
     set_all(monkeypatch, internet.aws.static_environment())
     hosts = [f"{account:012}.dkr.ecr.eu-west-1.amazonaws.com" for account in range(20)]
-    provider_for(Minted("ecr", {"hosts": hosts}, {}, {}).registry()).mint()
+    provider_for(Minted("ecr", {"hosts": hosts}, {}, {}, "").registry()).mint()
     assert internet.aws.calls == Counter(GetAuthorizationToken=1)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -39,6 +40,11 @@ def on_duty(
 def sweeps(events: list[MutableMapping[str, Any]]) -> int:
     """How many passes over everything have ended."""
     return sum(event["event"] == "pass.finished" and event["namespace"] is None for event in events)
+
+
+def healed(events: list[MutableMapping[str, Any]], many: int) -> bool:
+    """Whether passes over so many single namespaces have ended."""
+    return len({event["namespace"] for event in events if event["event"] == "pass.finished"} - {None}) >= many
 
 
 def test_all_is_looked_at_anew_when_the_clock_was_set(world: World) -> None:
@@ -152,9 +158,22 @@ def test_a_standby_mints_and_writes_nothing_and_begins_at_once_when_it_leads(wor
         duty.clock_was_set()
         assert not wait_until(lambda: sweeps(events) > 0, 3)
         assert world.mints()["prod"] == 0
+        assert duty.last_sweep is None
         leads.set()
         duty.lead_changed()
         assert wait_until(lambda: world.api.store.get("secrets", "team-b", SECRET) is not None, 30)
+
+
+def test_the_end_of_the_last_sweep_is_known_to_whoever_leads(world: World) -> None:
+    """Who led before knows it no more: by now another may have swept, and nothing older is to be noted again."""
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    leads = threading.Event()
+    leads.set()
+    with on_duty(world.rotation(), leads.is_set) as duty:
+        assert wait_until(lambda: duty.last_sweep is not None, 30)
+        leads.clear()
+        duty.lead_changed()
+        assert duty.last_sweep is None
 
 
 def test_who_ceases_to_lead_in_a_pass_writes_nothing_more_in_it(world: World) -> None:
@@ -246,6 +265,20 @@ def test_what_is_lost_is_mended_at_once(world: World) -> None:
         assert wait_until(lambda: world.references("team-new") == [SECRET], 30)
         assert sweeps(events) == 1
     assert world.mints()["prod"] == 1
+
+
+def test_a_pass_over_one_namespace_postpones_no_alarm(world: World) -> None:
+    """Each pass draws its own lot within the jitter; one after the other must not push the renewal of all away."""
+    names = [f"team-{n}" for n in range(8)]
+    world.add_namespaces(*names)
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h, jitter: 50%}\n")
+    with capture_logs() as events, on_duty(world.rotation()):
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        for number, name in enumerate(names):
+            world.api.store.delete("secrets", name, SECRET)
+            assert wait_until(partial(healed, events, number + 1), 30)
+    alarms = [event["at"] for event in events if event["event"] == "alarm.set" and event["job"] == "due-prod"]
+    assert alarms == sorted(alarms, reverse=True)
 
 
 def test_our_own_writes_lead_to_no_pass(world: World) -> None:

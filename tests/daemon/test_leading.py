@@ -70,7 +70,7 @@ def test_who_was_frozen_while_another_took_over_writes_nothing_when_it_thaws(she
     with replica(shell, "one") as first, replica(shell, "two") as second:
         eventually(lambda: leads(first) or leads(second), "a leader")
         old, new = (first, second) if leads(first) else (second, first)
-        eventually(lambda: served(shell, *TEAMS), "the first Secrets")
+        eventually(lambda: old.events("pass.finished"), "the first Secrets")
         old.process.send_signal(signal.SIGSTOP)
         eventually(lambda: leads(new), "another leader")
         written = len(old.events("secret.written"))

@@ -22,7 +22,8 @@ EXAMPLES = DEPLOY / "examples"
 SCHEMA = DEPLOY / "chart" / "values.schema.json"
 COMMAND = re.compile(r"\[\S+\]\(([a-z-]+)\):\n\n```console\n\$ rotator manifests (.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS: dict[str, list[str]] = {
-    name: shlex.split(words.replace("\\\n", "")) for name, words in COMMAND.findall((EXAMPLES / "README.md").read_text())
+    name: shlex.split(words.replace("\\\n", ""))
+    for name, words in COMMAND.findall((EXAMPLES / "README.md").read_text())
 }
 """What follows `rotator manifests`, by the name of the example."""
 

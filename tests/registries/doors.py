@@ -42,6 +42,8 @@ class Book:
     user: str
     may_pull: bool = True
     """Whether the identity that the cloud issues tokens to has the right to pull from this registry."""
+    public: set[str] = field(default_factory=set)
+    """The repositories that anybody may pull from, where a token server says so."""
     password: str = field(default_factory=lambda: random_text(40))
     """Of the pusher."""
 
@@ -155,11 +157,19 @@ class TokenServer(Door):
         user, password = _basic(request) or ("", "")
         if (user, password) == (PUSHER, self._book.password):
             return self._given(request, {"pull", "push"}, self._book.cloud.clock().timestamp() + 300)
+        if not user:
+            return self._given_to_anybody(request)
         token = self._book.token(user, password)
         if token is None:
             return registry_error(Refusal(401, "UNAUTHORIZED", "authentication required"))
         ends_at = (token.expires_at - LEEWAY).timestamp()
         return self._given(request, {"pull"} if self._book.may_pull else set(), ends_at)
+
+    def _given_to_anybody(self, request: Request) -> Response:
+        scopes = [match for scope in request.query.get("scope", []) if (match := SCOPE.fullmatch(scope))]
+        if not scopes or any(scope["name"] not in self._book.public for scope in scopes):
+            return registry_error(Refusal(401, "UNAUTHORIZED", "authentication required"))
+        return self._given(request, {"pull"}, self._book.cloud.clock().timestamp() + 300)
 
     def _given(self, request: Request, may: set[str], ends_at: float) -> Response:
         """A token for as much of what was asked for as this user may do."""

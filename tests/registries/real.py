@@ -65,6 +65,10 @@ class RealRegistry:
     def may_pull(self, allowed: bool) -> None:
         self._book.may_pull = allowed
 
+    def publish(self, repository: str) -> None:
+        """Let anybody pull from this repository, credential or not."""
+        self._book.public.add(repository)
+
     def image(self, repository: str, tag: str = "latest") -> str:
         """The image's full name."""
         return f"{self.host}/{repository}:{tag}"

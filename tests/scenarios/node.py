@@ -7,12 +7,13 @@ again later when none was accepted. What it then says stands in the Pod's status
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from rotator import keyring
+from rotator.errors import UnparsableSecret
 from tests.apiclient import MERGE_PATCH, Client
 
 LOOK_EVERY = 0.1
@@ -34,6 +35,7 @@ class Pulled(Protocol):
 ANONYMOUS = b'{"auths": {}}'
 """Where nothing matches, a kubelet asks without any credential."""
 
+P = TypeVar("P", bound=Pulled)
 Puller = Callable[[str, bytes], Pulled]
 """Pulls an image with the credentials of a dockerconfigjson."""
 
@@ -115,13 +117,16 @@ class Node:
 
     def _refusal(self, references: tuple[str, ...], image: str) -> str:
         """Why the image cannot be pulled; "" if it was."""
-        matches = keyring.lookup(list(self._secrets(references)), image)
-        tried = [self._pull(image, file) for file in map(_authfile, matches)] or [self._pull(image, ANONYMOUS)]
-        if any(pulled.ok for pulled in tried):
+        try:
+            matches = keyring.lookup(list(self._secrets(references)), image)
+        except UnparsableSecret as error:
+            return error.message
+        last = pulled(image, matches, self._pull)
+        if last.ok:
             return ""
         if not references:
-            return f"the Pod names no pull secret: {tried[-1].message}"
-        return tried[-1].message if matches else f"no pull secret matches: {tried[-1].message}"
+            return f"the Pod names no pull secret: {last.message}"
+        return last.message if matches else f"no pull secret matches: {last.message}"
 
     def _secrets(self, references: tuple[str, ...]) -> Iterator[keyring.PullSecretData]:
         for name in references:
@@ -131,10 +136,20 @@ class Node:
                 yield keyring.PullSecretData(name, answer.body["type"], data)
 
 
-def _authfile(match: keyring.Match) -> bytes:
-    """The one credential that is tried next, as a client reads it."""
+def pulled(image: str, matches: Sequence[keyring.Match], pull: Callable[[str, bytes], P]) -> P:
+    """What comes of it in the end: each credential in turn until one pulls, or none at all where nothing matches."""
+    for file in [_authfile(image, match) for match in matches] or [ANONYMOUS]:
+        came = pull(image, file)
+        if came.ok:
+            break
+    return came
+
+
+def _authfile(image: str, match: keyring.Match) -> bytes:
+    """The one credential that is tried next, under the plain host: the match is made, and no client is to judge it."""
     pair = f"{match.username}:{match.password.reveal()}".encode()
-    return json.dumps({"auths": {match.key: {"auth": base64.b64encode(pair).decode()}}}).encode()
+    host = image.partition("/")[0]
+    return json.dumps({"auths": {host: {"auth": base64.b64encode(pair).decode()}}}).encode()
 
 
 def _status(refusal: str) -> dict[str, Any]:

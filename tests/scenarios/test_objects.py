@@ -16,6 +16,7 @@ from rotator.model import State
 from rotator.plan import plan
 from rotator.rotation import Outcome
 from rotator.rotation.apply import TRIES, Applying
+from rotator.rotation.overlap import Overlap
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
@@ -280,7 +281,7 @@ def test_invariant_6_a_defect_in_one_namespace_ends_no_other(world: World) -> No
     decided = plan(snapshot, world.config, rotation.minting.held, utc_now()).changes
     unread = replace(snapshot, service_accounts={("team-b", "workers"): snapshot.service_accounts["team-b", "workers"]})
     with closing(Cluster.connect(world.api.kubeconfig(world.directory / "config"))) as cluster:
-        applying = Applying(cluster, world.config, unread, rotation.minting.offers, utc_now, lambda: False)
+        applying = Applying(cluster, world.config, unread, rotation.minting.offers, utc_now, lambda: False, Overlap())
         results = applying.apply(decided, 1, lambda _done, _total: None)
     outcomes = {r.change.subject.namespace: r.outcome for r in results}
     assert outcomes == {"team-a": Outcome.FAILED, "team-b": Outcome.WRITTEN}

@@ -49,6 +49,63 @@ def test_two_passes_at_once_mint_once_and_write_once(world: World) -> None:
     assert world.writes() == len(TEAMS)
 
 
+@pytest.mark.parametrize("sooner", [None, "team-a"])
+def test_a_repair_beside_a_sweep_makes_no_secret_twice(world: World, sooner: str | None) -> None:
+    """Both found it missing, and what is missing has no version that would guard it: the later one looks again."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    later = threading.Thread(target=rotation.run, kwargs={"only": None if sooner else "team-a"})
+
+    def look_meanwhile(call: Call) -> None:
+        if (call.verb, call.place.resource.name) == ("patch", "secrets") and not later.ident:
+            later.start()
+            look = ("list" if sooner else "get", "serviceaccounts", 200)
+            wait_until(lambda: world.api.journal.counts[look], 30)
+            wait_until(world.writes, 0.5)  # as long as it would take the later one to write
+
+    world.api.before_request(look_meanwhile)
+    rotation.run(only=sooner)
+    later.join()
+    assert world.writes() == 1
+
+
+@pytest.mark.parametrize("sooner", [None, "team-a"])
+def test_who_writes_after_another_pass_has_ended_remembers_what_that_one_made(world: World, sooner: str | None) -> None:
+    """The later one looked while the Secret was missing, and comes to write it when it is there."""
+    world.add_namespaces("team-a")
+    rotation = world.rotation()
+    later = threading.Thread(target=rotation.run, kwargs={"only": None if sooner else "team-a"})
+    ended = threading.Event()
+
+    def fall_behind(call: Call) -> None:
+        if (call.verb, call.place.resource.name) == ("patch", "serviceaccounts"):
+            if later.ident:
+                ended.wait(30)
+            else:
+                later.start()
+                look = ("list" if sooner else "get", "serviceaccounts", 200)
+                wait_until(lambda: world.api.journal.counts[look], 30)
+
+    world.api.before_request(fall_behind)
+    rotation.run(only=sooner)
+    ended.set()
+    later.join()
+    assert world.writes() == 1
+
+
+def test_who_interrupts_a_fan_out_waits_for_what_has_begun_only(world: World) -> None:
+    """Ctrl-C at the first of a hundred namespaces: those that were begun are written whole, the others never."""
+    places = [f"team-{number}" for number in range(100)]
+    world.add_namespaces(*places)
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.rotation().run(progress=interrupt)
+    assert 1 <= world.writes() < len(places)
+
+
 def test_what_is_found_is_told_once_in_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A foreign Secret is named with its remedy when it is found, not again in every pass, and again if it returns."""
     world.add_namespaces("team-a")

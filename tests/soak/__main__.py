@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import sys
 import tempfile
 from datetime import timedelta
@@ -10,24 +11,30 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.soak.soaking import Figures, Soak
+from tests.soak.soaking import LONG, Demands, Figures, Soak
 
 LIFE = timedelta(seconds=40)
+SECONDS = 300.0
+LINES = 4
+SHOWN = 20
 
 
 def main() -> int:
     """Run one; the exit code."""
     seed = int(os.environ.get("SOAK_SEED") or secrets.randbelow(1_000_000))
-    seconds = float(os.environ.get("SOAK_SECONDS") or 300)
+    seconds = float(os.environ.get("SOAK_SECONDS") or SECONDS)
     console = Console()
     console.print(f"soaking for {seconds:.0f} s with SOAK_SEED={seed}")
-    with tempfile.TemporaryDirectory(prefix="rotator-soak-") as directory:
-        figures = Soak(Path(directory), seed, seconds, LIFE).run()
+    directory = Path(tempfile.mkdtemp(prefix="rotator-soak-"))
+    figures = Soak(directory, seed, seconds, LIFE, LINES, LONG if seconds >= SECONDS else Demands()).run()
     console.print(_table(figures))
-    for problem in figures.wrong:
+    for problem in figures.wrong[:SHOWN]:
         console.print(f"✗ {problem}", style="red", markup=False)
     if figures.wrong:
-        console.print(f"to do it again: make soak SOAK_SEED={seed} SOAK_SECONDS={seconds:.0f}")
+        console.print(f"{len(figures.wrong)} things were wrong")
+        console.print(f"to do it again: make soak SOAK_SEED={seed} SOAK_SECONDS={seconds:.0f}; its logs: {directory}")
+    else:
+        shutil.rmtree(directory)
     return 1 if figures.wrong else 0
 
 

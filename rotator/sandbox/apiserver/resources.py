@@ -135,6 +135,7 @@ ACCESS_REVIEWS = Resource(
     namespaced=False,
     verbs=("create",),
 )
+SUBJECT_REVIEWS = replace(ACCESS_REVIEWS, name="subjectaccessreviews", kind="SubjectAccessReview")
 RULES_REVIEWS = replace(ACCESS_REVIEWS, name="selfsubjectrulesreviews", kind="SelfSubjectRulesReview")
 IDENTITY_REVIEWS = replace(
     ACCESS_REVIEWS, group="authentication.k8s.io", name="selfsubjectreviews", kind="SelfSubjectReview", fields=()
@@ -142,7 +143,7 @@ IDENTITY_REVIEWS = replace(
 TOKEN_REQUESTS = replace(IDENTITY_REVIEWS, name="serviceaccounts/token", kind="TokenRequest", fields=("spec",))
 
 STORED = (NAMESPACES, SECRETS, SERVICE_ACCOUNTS, PODS, EVENTS, LEASES)
-RESOURCES = (*STORED, ACCESS_REVIEWS, RULES_REVIEWS, IDENTITY_REVIEWS)
+RESOURCES = (*STORED, ACCESS_REVIEWS, SUBJECT_REVIEWS, RULES_REVIEWS, IDENTITY_REVIEWS)
 SUBRESOURCES = {(SERVICE_ACCOUNTS.name, "token")}
 BY_NAME = {resource.name: resource for resource in RESOURCES}
 GROUP_VERSIONS = tuple(dict.fromkeys((resource.group, resource.version) for resource in RESOURCES))

@@ -16,6 +16,7 @@ from rotator.sandbox.apiserver.resources import (
     IDENTITY_REVIEWS,
     RULES_REVIEWS,
     SERVICE_ACCOUNTS,
+    SUBJECT_REVIEWS,
     TOKEN_REQUESTS,
     Resource,
 )
@@ -39,6 +40,7 @@ class Reviews:
         self._clock = clock
         self._kinds: dict[tuple[Resource, str], tuple[Resource, Callable[[str, Place, Object], Object]]] = {
             (ACCESS_REVIEWS, ""): (ACCESS_REVIEWS, self._access),
+            (SUBJECT_REVIEWS, ""): (SUBJECT_REVIEWS, self._access_of_another),
             (RULES_REVIEWS, ""): (RULES_REVIEWS, self._rules),
             (IDENTITY_REVIEWS, ""): (IDENTITY_REVIEWS, self._identity),
             (SERVICE_ACCOUNTS, "token"): (TOKEN_REQUESTS, self._token),
@@ -61,6 +63,10 @@ class Reviews:
             fields = ("verb", "group", "resource", "namespace", "name", "subresource")
             allowed = self._rbac.allows(user, Attempt(**{field: asked.get(field, "") for field in fields}))
         return {"status": {"allowed": allowed}}
+
+    def _access_of_another(self, _: str, place: Place, spec: Object) -> Object:
+        """Here rules are bound to users alone, so the groups that are asked for make no difference."""
+        return self._access(spec.get("user", ""), place, spec)
 
     def _rules(self, user: str, _: Place, spec: Object) -> Object:
         namespace = spec.get("namespace")

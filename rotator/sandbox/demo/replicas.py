@@ -18,7 +18,7 @@ class Replica:
     argv: Sequence[str]
     environment: Mapping[str, str]
     process: "subprocess.Popen[bytes] | None" = None
-    _read: int = field(default=0, repr=False)  # characters of the log that were told
+    _read: int = field(default=0, repr=False)  # bytes of the log that were told
 
     @property
     def is_running(self) -> bool:
@@ -58,10 +58,14 @@ class Replica:
 
     def news(self) -> Iterator[dict[str, Any]]:
         """The events that it has logged since this was asked last."""
-        text = self.log
-        complete = text.rfind("\n") + 1
-        fresh, self._read = text[self._read : complete], complete
-        for line in fresh.splitlines():
+        if not self.log_file.exists():
+            return
+        with self.log_file.open("rb") as file:
+            file.seek(self._read)
+            fresh = file.read()
+        complete = fresh.rfind(b"\n") + 1
+        self._read += complete
+        for line in fresh[:complete].decode().splitlines():
             yield _event(line)
 
     def holds(self, identity: str) -> bool:

@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -68,12 +68,19 @@ class Tally:
 
 
 class Workers:
-    """Some kubelets, each with a Pod at a time."""
+    """Some kubelets, each with a Pod at a time; `images` names what the Pods of a namespace run."""
 
-    def __init__(self, stage: Stage, tally: Tally, failed: Callable[[Pull], None]) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        tally: Tally,
+        failed: Callable[[Pull], None],
+        images: Callable[[str], Sequence[Image]] = lambda _namespace: IMAGES,
+    ) -> None:
         self._stage = stage
         self._tally = tally
         self._failed = failed
+        self._images = images
         self._namespaces: list[str] = []
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -119,7 +126,9 @@ class Workers:
             self._failed(pull)
 
     def _turns(self, number: int) -> Iterator[tuple[str, Image]]:
-        """Every namespace with every image, each kubelet from another start."""
+        """Every namespace with every one of its images, each kubelet from another start."""
         for turn in itertools.count(number * len(IMAGES)):
             names = self._namespaces
-            yield names[turn % len(names)], IMAGES[(turn // len(names) + turn) % len(IMAGES)]
+            around, place = divmod(turn, len(names))
+            images = self._images(names[place])
+            yield names[place], images[(around + place) % len(images)]

@@ -1,0 +1,1 @@
+"""What `deploy/monitoring` holds is what rotator says: alerts that ring when they should, and a dashboard."""

@@ -1,0 +1,112 @@
+"""The dashboard: Grafana's form, panels that do not overlap, and expressions that Prometheus and rotator understand.
+
+Nobody has looked at it in a Grafana here: what is held is what Grafana would read, not how it looks.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults, selectors
+from tests.monitoring.promtool import promtool
+
+FILE = Path(__file__).parents[2] / "deploy" / "monitoring" / "dashboard.json"
+DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+TARGETS = [(panel, target) for panel in PANELS for target in panel.get("targets", [])]
+EXPRESSIONS = [target["expr"] for _, target in TARGETS]
+VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+WIDTH = 24
+SINCE_GRAFANA_12 = 41
+
+
+def test_the_expressions_parse(tmp_path: Path) -> None:
+    """By Prometheus's own parser, each as if it were a recording rule."""
+    rules = [{"record": f"panel:{n}", "expr": _filled(text)} for n, text in enumerate(EXPRESSIONS)]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = promtool("check", "rules", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _filled(expression: str) -> str:
+    """With values for Grafana's variables."""
+    return re.sub(r"\$\w+", "any", expression.replace("$__rate_interval", "5m"))
+
+
+def test_the_expressions_ask_for_what_rotator_says() -> None:
+    """Metrics, labels and values; and each of this dashboard's rotators alone."""
+    scraped = exposed()
+    assert [fault for expression in EXPRESSIONS for fault in faults(expression, scraped)] == []
+    for expression in EXPRESSIONS:
+        for selector in selectors(expression):
+            chosen = {label for label, operator, value in selector.matchers if (operator, value) == ("=~", f"${label}")}
+            assert chosen >= {"cluster", "namespace", "job"}, expression
+
+
+def test_legends_name_labels_that_the_series_have() -> None:
+    """Those that the expression groups by; where it does not, those of the target."""
+    for panel, target in TARGETS:
+        kept = re.search(r"\bby \(([^)]*)\)", target["expr"])
+        labels = set(re.findall(r"\w+", kept[1])) if kept else OF_THE_TARGET
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= labels, panel["title"]
+
+
+def test_panels_lie_side_by_side_under_their_rows() -> None:
+    """None overlaps another or leaves the grid, and none stands above the first row."""
+    taken: set[tuple[int, int]] = set()
+    for panel in PANELS:
+        cells = set(_cells(panel["gridPos"]))
+        assert not cells & taken, panel["title"]
+        assert all(x < WIDTH for x, _ in cells), panel["title"]
+        taken |= cells
+    assert PANELS[0]["type"] == "row"
+    tops = [panel["gridPos"]["y"] for panel in PANELS]
+    assert tops == sorted(tops)
+
+
+def _cells(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    return itertools.product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"]))
+
+
+def test_each_panel_says_what_it_shows_and_from_where() -> None:
+    """A title, a description, an id of its own, and the data source that the reader chose."""
+    assert DASHBOARD["schemaVersion"] >= SINCE_GRAFANA_12
+    assert VARIABLES["datasource"]["query"] == "prometheus"
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    for panel in PANELS:
+        assert panel["title"]
+        if panel["type"] != "row":
+            assert panel["description"].endswith("."), panel["title"]
+            assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])].count(chosen) >= 2
+
+
+def test_every_variable_exists_and_is_used() -> None:
+    """In expressions and in what other variables are asked for."""
+    used = set(re.findall(r"\$\{?([a-z]\w*)", FILE.read_text()))
+    assert used == set(VARIABLES)
+
+
+def test_the_rows_answer_the_questions_in_order() -> None:
+    """The first is the one that somebody who was woken up has."""
+    assert [panel["title"] for panel in PANELS if panel["type"] == "row"] == [
+        "Can Pods pull?",
+        "Renewals and mints",
+        "Secrets and ServiceAccounts",
+        "Repairs",
+        "Leadership, watches and configuration",
+        "Contests",
+    ]
+
+
+@pytest.mark.parametrize("family", ["expiry", "renewal", "heal", "mints_total", "leader", "contested", "objects"])
+def test_what_matters_is_shown(family: str) -> None:
+    """Each of these has a panel."""
+    assert any(family in selector.name for text in EXPRESSIONS for selector in selectors(text))
