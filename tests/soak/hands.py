@@ -359,10 +359,15 @@ class Hands:
 
 
 def plan(chance: random.Random, seconds: float, rest: float) -> Iterator[tuple[float, bool, float]]:
-    """When what happens: the time, whether it lasts, and how long. After each outage there is a rest, its end calm."""
+    """When what happens: the time, whether it lasts, and how long. After each outage there is a rest, its end calm.
+
+    Every third rest is twice as long: whatever is late has no excuse then.
+    """
     at = 3.0
-    while at + rest < seconds:
+    for number in count(1):
+        if at + rest >= seconds:
+            return
         yield at, True, chance.uniform(1.0, 4.0)
         for _ in range(chance.randint(1, 3)):
             yield at + chance.uniform(0.0, rest - 4.0), False, 0.0
-        at += 4.0 + rest
+        at += 4.0 + (rest if number % 3 else 2 * rest)
