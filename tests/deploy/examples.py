@@ -21,6 +21,9 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLES = DEPLOY / "examples"
 SCHEMA = DEPLOY / "chart" / "values.schema.json"
 COMMAND = re.compile(r"\[\S+\]\(([a-z-]+)\):\n\n```console\n\$ rotator manifests (.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_IN_GO = re.compile(r"\(\?[=!<]|\{[0-9,]*[0-9]{4,}\}")
+"""Looking ahead or behind, and counts above 1,000 ("Syntax", github.com/google/re2/wiki)."""
+
 COMMANDS: dict[str, list[str]] = {
     name: shlex.split(words.replace("\\\n", ""))
     for name, words in COMMAND.findall((EXAMPLES / "README.md").read_text())
@@ -76,15 +79,11 @@ def schema() -> str:
 
 
 def _for_go(part: Any) -> Any:  # noqa: ANN401  (JSON)
-    """Without patterns that look ahead: the regular expressions of Go, and so of Helm, cannot."""
+    """Without the patterns that Go, and so Helm, cannot read; rotator itself holds the configuration to them."""
     if isinstance(part, dict):
-        kept = {key: value for key, value in part.items() if key != "pattern" or "(?" not in _plain(value)}
+        kept = {key: value for key, value in part.items() if key != "pattern" or not NOT_IN_GO.search(str(value))}
         return {key: _for_go(value) for key, value in kept.items()}
     return [_for_go(item) for item in part] if isinstance(part, list) else part
-
-
-def _plain(pattern: object) -> str:
-    return str(pattern).replace("(?:", "(")
 
 
 def files() -> dict[Path, str]:

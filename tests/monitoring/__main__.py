@@ -1,6 +1,7 @@
-"""`make monitoring`: write what is made from the rule file."""
+"""`make monitoring`: write what is made from the rule file and the dashboard."""
 
-from tests.monitoring.wrapping import PROMETHEUS_RULE, RULES, prometheus_rule
+from tests.monitoring.wrapping import files
 
 if __name__ == "__main__":
-    PROMETHEUS_RULE.write_text(prometheus_rule(RULES.read_text()))
+    for path, text in files().items():
+        path.write_text(text)

@@ -1,0 +1,184 @@
+"""The chart: roles as `rotator rbac` prints them, every value where it belongs, and mistakes in one clear line."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from rotator import rbac
+from rotator.config import parse
+from tests.deploy import examples
+from tests.deploy.objects import Object, by_key, of_kind, roles, template
+from tests.helm.fixtures import CHART, Helm
+from tests.outside import CONFIG
+from tests.scenarios.roles import CASES, HEAD, pull_secret
+
+VALUES = {"config": yaml.safe_load(CONFIG)}
+
+FORMER = "[{name: old-pull, namespaces: {names: [team-a, team-b]}}, {name: older-pull, namespaces: {names: ['x-*']}}]"
+CONFIGURATIONS = {
+    **{name: HEAD + case for name, case in CASES.items()},
+    **{f"{name}, pruned": f"{HEAD}{case}prune: {{enabled: true}}\n" for name, case in CASES.items()},
+    "what was there before": f"{HEAD}{CASES['namespaces by name, accounts by pattern']}prune: {{former: {FORMER}}}\n",
+    "that pruned": f"{HEAD}{CASES['accounts by label']}prune: {{enabled: true, former: {FORMER}}}\n",
+    "no Lease": f"{HEAD}{CASES['namespaces by label']}leaderElection: {{enabled: false}}\n",
+    "a Lease elsewhere": f"{HEAD}{CASES['no accounts']}leaderElection: {{name: our-lease, namespace: team-a}}\n",
+    "a class of names": HEAD
+    + pull_secret('{names: ["team-[!a-c]", "team-?"], exclude: ["team-[xyz]"]}', "{names: ['?']}"),
+    "an excluded name": HEAD + pull_secret("{names: [team-a, other], exclude: ['team-?', 'o']}", "{names: [w]}"),
+    "labels and names": HEAD + pull_secret("{names: [team-a], labels: a=b}", "{names: [w], labels: c=d}"),
+    "rotator's own namespace": HEAD + pull_secret("{names: [rotator, team-a]}", "{names: [rotator]}"),
+}
+
+
+@pytest.mark.parametrize("mode", ["deployment", "cronjob"])
+@pytest.mark.parametrize("case", CONFIGURATIONS)
+def test_the_roles_are_those_of_rotator_rbac(helm: Helm, case: str, mode: str) -> None:
+    """Rule for rule and binding for binding, for every kind of configuration."""
+    text = CONFIGURATIONS[case]
+    printed = rbac.manifests(parse(text, case), rbac.Subject(), watching=mode == "deployment")
+    assert roles(helm.template({"config": yaml.safe_load(text), "mode": mode})) == by_key(printed)
+
+
+@pytest.mark.parametrize("name", examples.COMMANDS)
+def test_helm_finds_nothing_to_complain_about(helm: Helm, name: str) -> None:
+    """`helm lint --strict`, with the values of each example."""
+    values = yaml.safe_load((examples.EXAMPLES / name / "values.yaml").read_text())
+    done = helm.run("lint", "--strict", str(CHART), values=values)
+    assert done.returncode == 0, done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+# Values --------------------------------------------------------------------------------------------------------------
+
+
+def at(found: Any, path: str) -> Any:  # noqa: ANN401  (YAML)
+    """What stands there: names and numbers, with dots between them."""
+    for word in path.split(".") if path else ():
+        found = found[int(word)] if isinstance(found, list) else found[word]
+    return found
+
+
+CONTAINER = "spec.containers.0"
+TOLERATION = {"key": "platform", "operator": "Exists"}
+SPREAD = {"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
+VOLUME = {"name": "ca", "secret": {"secretName": "ca"}}
+AFFINITY: Object = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+VARIABLE = {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}
+OF_PODS: list[tuple[Object, str, Any]] = [
+    ({"image": {"repository": "example.com/rotator", "tag": "2"}}, f"{CONTAINER}.image", "example.com/rotator:2"),
+    ({"image": {"digest": "sha256:" + "a" * 64}}, f"{CONTAINER}.image", "rotator@sha256:" + "a" * 64),
+    ({"image": {"pullPolicy": "Always"}}, f"{CONTAINER}.imagePullPolicy", "Always"),
+    ({"imagePullSecrets": [{"name": "mine"}]}, "spec.imagePullSecrets", [{"name": "mine"}]),
+    ({"serviceAccount": {"create": False, "name": "theirs"}}, "spec.serviceAccountName", "theirs"),
+    ({"podLabels": {"team": "platform"}}, "metadata.labels.team", "platform"),
+    ({"podAnnotations": {"example.com/a": "b"}}, "metadata.annotations", {"example.com/a": "b"}),
+    ({"commonLabels": {"owner": "us"}}, "metadata.labels.owner", "us"),
+    ({"resources": {"limits": {"memory": "1Gi"}}}, f"{CONTAINER}.resources.limits.memory", "1Gi"),
+    ({"nodeSelector": {"pool": "system"}}, "spec.nodeSelector", {"pool": "system"}),
+    ({"tolerations": [TOLERATION]}, "spec.tolerations", [TOLERATION]),
+    ({"affinity": AFFINITY}, "spec.affinity", AFFINITY),
+    ({"priorityClassName": "high"}, "spec.priorityClassName", "high"),
+    ({"extraEnv": [VARIABLE]}, f"{CONTAINER}.env.2", VARIABLE),
+    ({"extraVolumes": [VOLUME]}, "spec.volumes.3", VOLUME),
+    ({"extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}]}, f"{CONTAINER}.volumeMounts.3.mountPath", "/ca"),
+    ({"logLevel": "debug"}, f"{CONTAINER}.env.0", {"name": "ROTATOR_LOG_LEVEL", "value": "debug"}),
+    ({"logFormat": "console"}, f"{CONTAINER}.env.1", {"name": "ROTATOR_LOG_FORMAT", "value": "console"}),
+]
+
+
+@pytest.mark.parametrize("mode", ["deployment", "cronjob"])
+@pytest.mark.parametrize(("values", "path", "expected"), OF_PODS, ids=lambda value: str(value)[:40])
+def test_a_value_of_the_pods_stands_where_it_belongs(
+    helm: Helm, values: Object, path: str, expected: object, mode: str
+) -> None:
+    """In both modes alike."""
+    assert at(template(helm.template({**VALUES, **values, "mode": mode})), path) == expected
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A value that is seen on another object."""
+
+    values: Object
+    kind: str
+    path: str
+    expected: object
+
+
+RULE = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}
+MONITOR = {"enabled": True, "interval": "10s", "labels": {"release": "prometheus"}}
+OF_OTHERS = [
+    Elsewhere({"replicas": 3}, "Deployment", "spec.replicas", 3),
+    Elsewhere(
+        {"topologySpreadConstraints": [SPREAD]}, "Deployment", "spec.template.spec.topologySpreadConstraints", [SPREAD]
+    ),
+    Elsewhere({"mode": "cronjob", "schedule": "7 * * * *"}, "CronJob", "spec.schedule", "7 * * * *"),
+    Elsewhere({"namespaceOverride": "tools"}, "Deployment", "metadata.namespace", "tools"),
+    Elsewhere({"nameOverride": "turner"}, "ConfigMap", "metadata.name", "turner"),
+    Elsewhere({"commonLabels": {"owner": "us"}}, "ClusterRole", "metadata.labels.owner", "us"),
+    Elsewhere({"serviceAccount": {"name": "theirs"}}, "ServiceAccount", "metadata.name", "theirs"),
+    Elsewhere({"serviceAccount": {"name": "theirs"}}, "ClusterRoleBinding", "subjects.0.name", "theirs"),
+    Elsewhere(
+        {"serviceAccount": {"annotations": {"a/b": "c"}}}, "ServiceAccount", "metadata.annotations", {"a/b": "c"}
+    ),
+    Elsewhere({"networkPolicy": {"ports": [3128]}}, "NetworkPolicy", "spec.egress.1.ports.0.port", 3128),
+    Elsewhere({"networkPolicy": {"extraEgress": [RULE]}}, "NetworkPolicy", "spec.egress.6", RULE),
+    Elsewhere({"metrics": {"serviceMonitor": MONITOR}}, "ServiceMonitor", "spec.endpoints.0.interval", "10s"),
+    Elsewhere({"metrics": {"serviceMonitor": MONITOR}}, "ServiceMonitor", "metadata.labels.release", "prometheus"),
+    Elsewhere({"metrics": {"podMonitor": MONITOR}}, "PodMonitor", "spec.podMetricsEndpoints.0.interval", "10s"),
+    Elsewhere({"prometheusRule": {"enabled": True, "labels": {"a": "b"}}}, "PrometheusRule", "metadata.labels.a", "b"),
+    Elsewhere({"dashboard": {"enabled": True, "labels": {"a": "b"}}}, "ConfigMap", "metadata.labels.a", "b"),
+    Elsewhere(
+        {"extraObjects": [{"apiVersion": "v1", "kind": "Odd", "metadata": {"name": "x"}}]}, "Odd", "metadata.name", "x"
+    ),
+]
+
+
+@pytest.mark.parametrize("case", OF_OTHERS, ids=lambda case: f"{case.kind} {case.path}")
+def test_a_value_stands_where_it_belongs(helm: Helm, case: Elsewhere) -> None:
+    """On the last object of the kind: the dashboard is a ConfigMap, too."""
+    found = [each for each in helm.template({**VALUES, **case.values}) if each["kind"] == case.kind]
+    assert at(found[-1], case.path) == case.expected
+
+
+def test_what_is_switched_off_is_not_there(helm: Helm) -> None:
+    """The network policy and the ServiceAccount; and by default nothing that needs a CRD."""
+    kinds = {each["kind"] for each in helm.template(VALUES)}
+    assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+    off = {"networkPolicy": {"enabled": False}, "serviceAccount": {"create": False, "name": "theirs"}}
+    assert {each["kind"] for each in helm.template({**VALUES, **off})} == kinds - {"NetworkPolicy", "ServiceAccount"}
+
+
+def test_one_replica_needs_no_budget(helm: Helm) -> None:
+    """It would block every drain."""
+    assert "PodDisruptionBudget" not in {each["kind"] for each in helm.template({**VALUES, "replicas": 1})}
+
+
+def test_the_alerts_and_the_dashboard_are_those_of_the_repository(helm: Helm) -> None:
+    """The chart has no others."""
+    made = helm.template({**VALUES, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}})
+    monitoring = examples.DEPLOY / "monitoring"
+    assert of_kind(made, "PrometheusRule")["spec"] == yaml.safe_load((monitoring / "rules.yaml").read_text())
+    boards = [each["data"] for each in made if each["kind"] == "ConfigMap" and "config.yaml" not in each["data"]]
+    assert boards == [{"rotator.json": (monitoring / "dashboard.json").read_text()}]
+
+
+MISTAKES: list[tuple[Object, str]] = [
+    ({}, "config"),
+    ({**VALUES, "replica": 3}, "replica"),
+    ({**VALUES, "mode": "daemonset"}, "mode"),
+    ({**VALUES, "config": {**VALUES["config"], "pullSecret": []}}, "pullSecret"),
+    ({**VALUES, "resources": []}, "resources"),
+    ({**VALUES, "networkPolicy": {"port": 1}}, "port"),
+    ({**VALUES, "image": {"digest": "latest"}}, "digest"),
+]
+
+
+@pytest.mark.parametrize(("values", "word"), MISTAKES, ids=[word for _, word in MISTAKES])
+def test_a_mistake_is_refused_by_name(helm: Helm, values: Object, word: str) -> None:
+    """Before anything reaches the cluster."""
+    done = helm.run("template", "rotator", str(CHART), values=values)
+    assert done.returncode != 0
+    assert f"'{word}'" in done.stderr or f"/{word}'" in done.stderr, done.stderr
