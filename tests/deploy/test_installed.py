@@ -248,3 +248,17 @@ def test_an_upgrade_takes_rights_away_and_an_uninstallation_the_rest(site: Site)
     for each in (team, other):
         assert site.installation.references(each) == [SECRET]
         assert site.installation.secret(each)["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "rotator"
+
+
+def test_what_was_printed_is_deleted_by_the_same_words(site: Site) -> None:
+    """`rotator manifests | kubectl delete -f -`, after a pass; the Secret and the reference stay."""
+    (team,) = site.installation.add_namespaces("team-a")
+    objects = site.manifests(site.config('["team-*"]'), "cronjob")
+    rotator = site.pod("cronjob")
+    done = rotator.run("once")
+    assert done.returncode == 0, done.stderr
+    done = site.installation.controlplane.kubectl("delete", "-f", "-", text=yaml.safe_dump_all(objects))
+    assert done.returncode == 0, done.stderr
+    assert site.left() == set()
+    assert site.installation.references(team) == [SECRET]
+    assert set(site.installation.auths(team)) == {ECR, GAR, ACR}
