@@ -52,13 +52,17 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Demands:
-    """What a soak has to reach to prove something: renewals, and looks by which growth can be judged."""
+    """What a soak has to reach to prove something: renewals, looks by which growth can be judged, and few excuses.
+
+    `excused` is the largest share of pulls that may fail with an excuse: whoever never tries again finds many.
+    """
 
     renewals: int = 1
     looks: int = 0
+    excused: float = 1.0
 
 
-LONG = Demands(renewals=1000, looks=FEWEST)
+LONG = Demands(renewals=1000, looks=FEWEST, excused=0.05)
 """What the default soak has to reach."""
 
 
@@ -96,6 +100,10 @@ class Figures:
         found = []
         if not self.pulls[Verdict.PULLED]:
             found.append("nothing was pulled")
+        if self.pulls[Verdict.EXCUSED] > self.demands.excused * self.pulls.total():
+            found.append(
+                f"{self.pulls[Verdict.EXCUSED]} of {self.pulls.total()} pulls had an excuse, which is too many"
+            )
         if self.renewals < self.demands.renewals:
             found.append(f"{self.renewals} renewals, at least {self.demands.renewals} were to be seen")
         if len(self.looks) < self.demands.looks:

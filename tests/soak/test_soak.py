@@ -244,9 +244,12 @@ def test_a_seed_draws_the_same_again() -> None:
 
 
 def test_a_soak_that_was_too_short_proves_nothing() -> None:
-    """Too few renewals, too few calm looks to judge growth, no pulls: each is said."""
+    """Too few renewals, too few calm looks to judge growth, no pulls, or too many excuses: each is said."""
     figures = Figures(1, 300, LONG, pulls=Counter({Verdict.PULLED: 9}), renewals=1000, looks=[LOOK] * FEWEST)
     assert figures.wrong == []
     assert replace(figures, renewals=999).wrong == ["999 renewals, at least 1000 were to be seen"]
     assert replace(figures, looks=[LOOK] * 7).wrong == ["growth cannot be judged by 7 calm looks, it takes 8"]
+    excused = Counter({Verdict.PULLED: 94, Verdict.EXCUSED: 6})
+    assert replace(figures, pulls=excused).wrong == ["6 of 100 pulls had an excuse, which is too many"]
+    assert replace(figures, pulls=excused + excused - Counter({Verdict.EXCUSED: 3})).wrong == []
     assert replace(figures, pulls=Counter()).wrong == ["nothing was pulled"]
