@@ -35,14 +35,16 @@ examples: $(VENV)/ready  ## print deploy/examples and the schema of the chart's 
 monitoring: $(VENV)/ready  ## make deploy/monitoring/prometheusrule.yaml from rules.yaml
 	@$(BIN)/python -m tests.monitoring
 
-lint: $(VENV)/ready  ## ruff, mypy and the house's layers
+lint: $(VENV)/ready  ## ruff, mypy, the house's layers and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 lock: $(VENV)/ready  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o locks/runtime.txt
+	uv pip compile --group build $(LOCK) -o locks/build.txt
 	uv pip compile pyproject.toml --group dev $(LOCK) -o locks/dev.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -q
 

@@ -1,0 +1,166 @@
+"""The image: built as its Dockerfile says, and run as its user on a tree in which nothing can be written."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rotator import __version__
+from rotator.manifests import USER, Wanted
+from tests.commands.shell import TEAMS, Shell, shell_on
+from tests.image.dockerfile import DOCKERFILE, REPOSITORY, Image, build, instructions
+from tests.outside import SECRET
+from tests.waiting import PATIENCE, eventually
+
+HOW_TO_GET_IT = "install one that other users may run, as the Debian package python3-venv brings it"
+AS_ROOT = os.geteuid() == 0
+
+
+def base_python() -> Path | None:
+    """A Python that the user of the image may run, and that can make environments."""
+    for python in (Path(sys.executable).resolve(), Path("/usr/bin/python3")):
+        if python.exists() and (not AS_ROOT or _is_open(python)) and _is_fit(python):
+            return python
+    return None
+
+
+def _is_open(path: Path) -> bool:
+    return all(each.stat().st_mode & 0o005 == 0o005 for each in (path, *path.parents))
+
+
+def _is_fit(python: Path) -> bool:
+    code = "import ensurepip, sys; raise SystemExit(sys.version_info < (3, 11))"
+    return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0  # noqa: S603
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    """One that every user may look into, other than those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="rotator-image-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture(scope="session")
+def image(directory: Path) -> Image:
+    """Built once; the environment that stands for the base image has a pip."""
+    python = base_python()
+    if python is None:
+        pytest.skip(f"no Python for another user: {HOW_TO_GET_IT}")
+    base = directory / "base"
+    subprocess.run([python, "-m", "venv", base], check=True)  # noqa: S603  (Python)
+    made = build(directory / "image", f"{base / 'bin'}:/usr/bin:/bin")
+    shutil.rmtree(base)  # as the first stage is: what the image needs, it has
+    for each in made.root.rglob("*"):
+        if not each.is_symlink():
+            each.chmod(each.stat().st_mode & ~0o222)
+    made.path("/tmp").chmod(0o777)  # noqa: S108  (the emptyDir)
+    return made
+
+
+@pytest.fixture
+def shell(directory: Path) -> Iterator[Shell]:
+    """A shell in the image: its variables, its user, its one writable directory."""
+    with tempfile.TemporaryDirectory(dir=directory) as made, shell_on(Path(made)) as outside:
+        Path(made).chmod(0o755)
+        yield outside
+
+
+def start(image: Image, outside: Shell, *words: str) -> "subprocess.Popen[str]":
+    """Start it as the Pod does: entry point and words, as its user, with the variables of its identities."""
+    authority = Path(outside.environment["REQUESTS_CA_BUNDLE"]).parent
+    for each in (outside.directory, *outside.directory.rglob("*"), authority, *authority.rglob("*")):
+        each.chmod(0o755 if each.is_dir() else 0o644)
+    user = USER if AS_ROOT else None
+    environment = outside.environment | image.environment
+    return subprocess.Popen(  # noqa: S603  (our own program)
+        [str(image.path("/opt/rotator/bin") / image.entrypoint[0]), *(words or image.command)],
+        env=environment,
+        cwd=image.path(image.workdir),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        user=user,
+        group=user,
+        extra_groups=[] if AS_ROOT else None,
+    )
+
+
+def state(image: Image) -> set[tuple[str, float]]:
+    """Every file of the tree but in the writable directory, and when it was changed."""
+    tree = image.path("/opt/rotator")
+    return {(str(path), path.lstat().st_mtime) for path in tree.rglob("*")}
+
+
+def test_a_pass_runs_where_nothing_can_be_written(image: Image, shell: Shell) -> None:
+    """The real SDKs too: every Secret is there, the tree is as it was, and its user could not have changed it."""
+    before = state(image)
+    process = start(image, shell, "once")
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out
+    assert all(shell.api.store.get("secrets", team, SECRET) for team in TEAMS)
+    assert state(image) == before
+    if AS_ROOT:
+        refused = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "test", "-w"]
+        assert subprocess.run([*refused, image.path("/opt/rotator/lib")], check=False).returncode == 1  # noqa: S603
+
+
+def test_the_daemon_runs_and_ends(image: Image, shell: Shell) -> None:
+    """What the image does when it is told nothing else: `run`, and 0 after a SIGTERM."""
+    process = start(image, shell)
+    eventually(lambda: all(shell.api.store.get("secrets", team, SECRET) for team in TEAMS), "the first Secrets")
+    began = time.monotonic()
+    process.terminate()
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_everything_is_compiled(image: Image) -> None:
+    """Else each start would compile it again, and a read-only file system keeps nothing: half the memory, too."""
+    sources = [path for path in image.path("/opt/rotator/lib").rglob("*.py") if "lib2to3" not in path.parts]
+    without = [path for path in sources if not list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"))]
+    assert len(sources) > 1000
+    assert [path for path in without if "tests" not in path.parts and "templates" not in path.parts] == []
+
+
+def test_only_what_the_lock_names_is_in_it(image: Image) -> None:
+    """And rotator: no pip, no compiler of wheels, nothing of the developers."""
+    found = {path.name.split("-")[0].lower().replace("_", "-") for path in image.root.rglob("*.dist-info")}
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "locks/runtime.txt").read_text(), re.MULTILINE))
+    assert found - {"rotator"} <= locked
+    assert "rotator" in found
+    assert found & {"pip", "hatchling", "pytest"} == set()
+
+
+def test_the_last_instructions_are_what_a_policy_engine_asks_for() -> None:
+    """A user by number, no shell between us and the signals; and one version of package, chart and tag."""
+    last = dict(instructions(DOCKERFILE.read_text()))
+    assert last["USER"] == f"{USER}:{USER}"
+    assert (last["ENTRYPOINT"], last["CMD"]) == ('["rotator"]', '["run"]')
+    chart = yaml.safe_load((REPOSITORY / "deploy/chart/Chart.yaml").read_text())
+    assert {chart["version"], chart["appVersion"], Wanted().image.partition(":")[2]} == {__version__}
+
+
+@pytest.mark.parametrize("line", ["!rotator", "!locks/runtime.txt", "**/__pycache__"])
+def test_what_is_not_needed_stays_outside(line: str) -> None:
+    """The .dockerignore lets in what is copied, and nothing else."""
+    ignored = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert line in ignored
+    copied = {
+        word
+        for name, rest in instructions(DOCKERFILE.read_text())
+        if name == "COPY" and not rest.startswith("--from")
+        for word in rest.split()[:-1]
+    }
+    assert copied == {each[1:] for each in ignored if each.startswith("!")}
