@@ -42,6 +42,12 @@ lint: $(VENV)/ready  ## ruff, mypy, the house's layers and the Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+sbom: $(VENV)/ready  ## write dist/rotator.cdx.json: the bill of materials of what the image holds
+	@$(BIN)/python -m tests.supply sbom dist/rotator.cdx.json
+
+audit: $(VENV)/ready  ## ask what is known against the locked packages (needs an index with advisories)
+	@$(BIN)/python -m tests.supply audit
+
 lock: $(VENV)/ready  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o locks/runtime.txt
 	uv pip compile --group build $(LOCK) -o locks/build.txt
@@ -60,4 +66,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test soak bench controlplane examples monitoring lint lock clean
+.PHONY: help demo test soak bench controlplane examples monitoring lint sbom audit lock clean
