@@ -81,6 +81,10 @@ class Scene:
         samples = _samples(_page(running, "metrics", "/metrics"))
         return sum(value for key, found, value in samples if key == name and labels.items() <= found.items())
 
+    def tells(self, running: Running, name: str) -> bool:
+        """Whether there is any series of this metric."""
+        return any(key == name for key, _, _ in _samples(_page(running, "metrics", "/metrics")))
+
     def is_ready(self, running: Running) -> bool:
         """Whether `/readyz` says so."""
         with suppress(OSError):

@@ -79,9 +79,12 @@ def test_it_is_away_for_longer_than_a_credential_lives(controlplane: ControlPlan
         eventually(lambda: running.events("lease.lost"), "who cannot renew the Lease ceases to lead")
         eventually(lambda: not scene.is_ready(running), "it is not ready")
         assert scene.is_alive(running)
+        assert scene.metric(running, "rotator_leader") == 0
+        assert not scene.tells(running, "rotator_credential_expiry_timestamp_seconds")
         scene.gate.open()
         back = utc_now()
         eventually(lambda: scene.comes_up(pod), "the Pod that failed comes up")
+        eventually(lambda: scene.tells(running, "rotator_credential_expiry_timestamp_seconds"), "it knows it again")
         assert utc_now() - back < timedelta(seconds=30)
 
 
