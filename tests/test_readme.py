@@ -75,12 +75,6 @@ def test_the_example_is_a_configuration() -> None:
     assert config.parse(example + section, "README.md").prune.enabled
 
 
-def test_the_named_files_exist() -> None:
-    """Every relative link leads to a file."""
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (Path(__file__).parents[1] / target).exists(), target
-
-
 def test_every_command_has_a_line_of_help() -> None:
     """`rotator --help` lists them with it, uncut."""
     for name, command in cli.commands.items():
