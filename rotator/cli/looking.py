@@ -119,6 +119,9 @@ def doctor(
 ) -> None:
     """Check everything that decides whether Pods can pull, before one fails; nothing is written."""
     checks = [check for check in CHECKS if check.name in (names or CHECK.choices) and check.name not in skipped]
+    if not checks:
+        msg = "no check is left: --skip names all that --check does"
+        raise click.UsageError(msg)
     logs.configure(options.log_level or "critical", "console")
     config = configuration.load(options.config_file)
     cluster = Cluster.connect(options.kubeconfig, options.context)

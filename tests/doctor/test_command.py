@@ -63,6 +63,9 @@ def test_checks_are_chosen_and_left_out(ward: Ward) -> None:
     assert done.returncode == 2
     assert "images-covered" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    done = ward.installation.run("doctor", "--check", "images-covered", "--skip", "images-covered")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("rotator: no check is left: --skip names all that --check does")
 
 
 def test_a_namespace_that_is_not_there_is_a_mistake(ward: Ward) -> None:
