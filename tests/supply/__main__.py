@@ -4,14 +4,14 @@ An audit asks the advisories of the package index. Where the index has none to a
 nothing was audited, and only the lock file's own tests (`test_locks.py`) hold.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 
-from tests.supply.bill import RUNTIME, write
+from tests.supply.auditing import audit_command, verdict
+from tests.supply.bill import BUILD, RUNTIME, write
 
 
 @click.group()
@@ -30,23 +30,11 @@ def sbom(path: Path) -> None:
 
 @main.command()
 def audit() -> None:
-    """Exit code 1 if anything is known against a locked package."""
-    program = Path(sys.executable).with_name("pip-audit")
-    words = ("-r", str(RUNTIME), "--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off")
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)  # noqa: S603  (ours)
-    try:
-        packages = json.loads(done.stdout)["dependencies"]
-    except (ValueError, KeyError):
-        click.echo(f"nothing was audited: {(done.stderr.strip().splitlines() or ['no answer'])[-1]}", err=True)
-        return
-    unknown = [each for each in packages if "skip_reason" in each]
-    known = [(each["name"], each["version"], bug["id"]) for each in packages for bug in each.get("vulns", ())]
-    for name, version, bug in known:
-        click.echo(f"{name} {version}: {bug}", err=True)
-    click.echo(f"{len(packages) - len(unknown)} of {len(packages)} packages were audited, {len(known)} advisories")
-    if unknown:
-        click.echo(f"not audited, for the index here knows no advisories of them: {len(unknown)}")
-    sys.exit(1 if known else 0)
+    """Exit code 1 if anything is known against what is shipped or builds it, or if the audit itself failed."""
+    done = subprocess.run(audit_command(RUNTIME, BUILD), capture_output=True, text=True, check=False)  # noqa: S603
+    line, code = verdict(done.stdout, done.stderr)
+    click.echo(line, err=code > 0)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

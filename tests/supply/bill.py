@@ -6,6 +6,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 RUNTIME = REPOSITORY / "locks" / "runtime.txt"
+BUILD = REPOSITORY / "locks" / "build.txt"
 
 
 def write(path: Path) -> None:
