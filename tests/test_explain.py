@@ -31,22 +31,34 @@ IMAGE = "registry.example/team/app:1"
 class Registries:
     """Every host there is: `answers` says the status for each credential, 401 for all others and for none.
 
-    A host in `open` asks nobody for a credential.
+    A host in `open` asks nobody for a credential; one in `public` gives a token to anybody who shows none.
     """
 
     shown: list[str] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    public: set[str] = field(default_factory=set)
 
     def answer(self, request: Request) -> Response:
         """One answer; a credential that is shown is noted."""
         if request.host in self.open:
             return Response(200)
+        if request.host in self.public:
+            return self.answer_anybody(request)
         if "Authorization" not in request.headers:
             return Response(401, headers={"WWW-Authenticate": 'Basic realm="any"'})
         credential = base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode()
         self.shown.append(credential)
         return Response(self.answers.get(credential, 401))
+
+    def answer_anybody(self, request: Request) -> Response:
+        """As Docker Hub does: its tokens are for whoever shows no credential, and a wrong one gets none."""
+        shown = request.headers.get("Authorization")
+        if request.path == "/token":
+            return Response(401) if shown else Response(200, b'{"token": "anybody"}')
+        if shown == "Bearer anybody":
+            return Response(200)
+        return Response(401, headers={"WWW-Authenticate": f'Bearer realm="https://{request.host}/token"'})
 
 
 @dataclass(frozen=True)
@@ -168,3 +180,15 @@ def test_a_registry_that_asks_for_no_credential_is_shown_none(place: Place) -> N
     place.registries.open.clear()
     assert (found.prospect, place.registries.shown) == (Prospect.PULLS_AS_ANYBODY, [])
     assert found.message == "the registry asks for no credential"
+
+
+def test_what_anybody_could_pull_is_said_where_a_credential_is_refused(place: Place) -> None:
+    """No kubelet asks as anybody while it has a credential; of an image that nobody may pull that is not said."""
+    place.registries.public.add("registry.example")
+    found = with_two(place, "public")
+    place.registries.public.clear()
+    assert found.prospect is Prospect.REFUSED
+    assert "anybody could pull it" in found.message
+    found = with_two(place, "private")
+    assert found.prospect is Prospect.REFUSED
+    assert "anybody" not in found.message

@@ -6,11 +6,14 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from rotator import screens
+from rotator import explain, screens
+from rotator.annotations import Note
 from rotator.diff import Diff, Entry, Sign, Step
 from rotator.errors import Forbidden, MintRefused
 from rotator.model import Action, Change, Kind, State, Subject
+from rotator.probe import Finding, Verdict
 from rotator.rotation import Outcome, RegistryStatus, Report, Result
+from rotator.status import RegistryRow, Status
 from tests import build
 
 WIDTH = 80
@@ -221,6 +224,52 @@ def test_a_plan_fits_its_terminal_and_has_an_end(width: int) -> None:
     assert "... and 7 more; --output json has them all" in " ".join(lines)
     assert sum("more hosts" in line for line in lines) == screens.SHOWN
     assert {line[:2] for line in lines if line.startswith(" ")} == {"  "}
+
+
+HOUR = timedelta(hours=1)
+STANDING = {
+    "published": (-HOUR, HOUR, True, ["prod", "ecr", "1h", "00m", "ago", "-", "1h", "00m", "published"]),
+    "not everywhere": (-HOUR, HOUR, False, ["prod", "ecr", "1h", "00m", "ago", "-", "1h", "00m", "not", "everywhere"]),
+    "expired": (-HOUR, -HOUR, True, ["prod", "ecr", "1h", "00m", "ago", "-", "-1h", "00m", "expired"]),
+    "expires now": (-HOUR, timedelta(0), True, ["prod", "ecr", "1h", "00m", "ago", "-", "0s", "expired"]),
+    "not published": (None, None, False, ["prod", "ecr", "-", "-", "-", "not", "published"]),
+}
+
+
+@pytest.mark.parametrize("case", STANDING)
+def test_each_registry_of_a_status_says_how_it_stands(case: str) -> None:
+    """What nothing is known of is a dash; from the moment of its end on a credential is expired."""
+    renewed, expires, everywhere, cells = STANDING[case]
+    found = RegistryRow(
+        "prod",
+        "ecr",
+        renewed_at=None if renewed is None else build.NOW + renewed,
+        issued_at=None,
+        due_at=None,
+        expires_at=None if expires is None else build.NOW + expires,
+        everywhere=everywhere,
+    )
+    console = Console(file=io.StringIO(), width=WIDTH)
+    status = Status((found,), (), None, "nobody has led")
+    console.print(screens.status_screen(status, build.NOW))
+    assert isinstance(console.file, io.StringIO)
+    assert row(console.file.getvalue().splitlines(), "prod") == cells
+
+
+@pytest.mark.parametrize(
+    ("left", "says"), [(HOUR, "expires in 1h 00m"), (-HOUR, "expired 1h 00m ago"), (timedelta(0), "expired 0s ago")]
+)
+def test_an_explanation_says_whose_a_credential_is_and_how_old(left: timedelta, says: str) -> None:
+    """From the moment of its end on it is expired."""
+    note = Note("prod", build.NOW - 2 * HOUR, build.NOW + left, "digest")
+    finding = Finding(build.ECR, Verdict.ACCEPTED, "accepts the credential (200)")
+    step = explain.Step(build.SECRET, build.ECR, note=note, finding=finding)
+    found = explain.Explanation("image", "a new Pod", "team-a", (step,), explain.Prospect.PULLS, "it does")
+    console = Console(file=io.StringIO(), width=WIDTH)
+    console.print(screens.explanation_screen(found, build.NOW))
+    assert isinstance(console.file, io.StringIO)
+    (line,) = [line for line in console.file.getvalue().splitlines() if "registry prod" in line]
+    assert line.strip() == f"rotator's, for registry prod: issued 2h 00m ago, {says}"
 
 
 SPANS = {
