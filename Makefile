@@ -29,8 +29,9 @@ controlplane: $(VENV)/ready  ## build etcd, kube-apiserver, Helm and the rest fo
 	@$(BIN)/python -m tests.controlplane
 	@$(BIN)/python -m tests.helm
 
-examples: $(VENV)/ready  ## print deploy/examples and the schema of the chart's values again
+examples: $(VENV)/ready  ## print deploy/examples, the schema of the chart's values and docs/configuration.md again
 	@$(BIN)/python -m tests.deploy.examples
+	@$(BIN)/python -m tests.config.reference
 
 monitoring: $(VENV)/ready  ## make deploy/monitoring/prometheusrule.yaml from rules.yaml
 	@$(BIN)/python -m tests.monitoring

@@ -6,10 +6,12 @@ from pathlib import Path
 import click
 import pytest
 
-from rotator import config
+from rotator import annotations, config
+from rotator.annotations import Note
 from rotator.cli import cli
 from rotator.cli.options import EXIT_CODES
 from rotator.model import STATES
+from tests import build
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 MAKEFILE = (Path(__file__).parents[1] / "Makefile").read_text()
@@ -32,6 +34,16 @@ def test_the_table_of_states_is_the_models() -> None:
     """Every state, in the model's order and words."""
     (table,) = re.findall(r"<!-- states.*?-->\n(.*?)<!-- /states -->", README, re.DOTALL)
     assert rows(table) == [[str(state), meaning] for state, meaning in STATES.items()]
+
+
+def test_what_stands_in_the_cluster_is_what_is_written() -> None:
+    """Each label and annotation of our Secrets has a row, and the Lease's annotation is named."""
+    (table,) = re.findall(r"\| on our Secrets \| \|\n.*?\n\n", README, re.DOTALL)
+    named = {(kind, key) for kind, key in re.findall(r"^\| (label|annotation) `([^`]*)`", table, re.MULTILINE)}
+    note = Note("prod", build.NOW, build.NOW, "digest")
+    labels = {("label", key) for key in annotations.labels(build.SECRET, None)}
+    assert named == labels | {("annotation", key) for key in annotations.write({build.ECR: note})}
+    assert f"The Lease's annotation `{annotations.LAST_SWEEP}` says" in README
 
 
 def test_the_table_of_commands_names_exactly_the_commands() -> None:

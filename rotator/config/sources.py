@@ -113,7 +113,7 @@ class Impersonate(Strict):
 
 
 class Gar(Strict):
-    """Google Artifact Registry and gcr.io. Without `credentials_file`: application default credentials."""
+    """Google Artifact Registry and gcr.io. Without `credentialsFile`: application default credentials."""
 
     hosts: Several[str] = Field(
         description="Hosts of Artifact Registry or gcr.io, of any location: one token serves them all. Required.",
@@ -149,7 +149,7 @@ class DefaultIdentity(Strict):
 
 
 class WorkloadIdentity(Strict):
-    """Federated token of the Pod; each None is taken from the AZURE_* variable of the same name."""
+    """Federated token of the Pod; what is left out is taken from the AZURE_* variable of the same name."""
 
     type: Literal["workload"] = Field(
         description="Workload identity federation: the Pod's projected token. Recommended on AKS: no secret to keep."
