@@ -19,11 +19,11 @@ soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pul
 	@$(BIN)/python -m tests.soak
 
 bench: controlplane  ## measure repair, take-over, start-up and rest on a large cluster (a quarter of an hour)
-	@$(BIN)/python -m benchmarks.heal
-	@$(BIN)/python -m benchmarks.takeover
-	@$(BIN)/python -m benchmarks.idle
-	@$(BIN)/python -m benchmarks.doctor
-	@$(BIN)/python -m benchmarks.startup
+	@$(BIN)/python -m bench.heal
+	@$(BIN)/python -m bench.takeover
+	@$(BIN)/python -m bench.idle
+	@$(BIN)/python -m bench.doctor
+	@$(BIN)/python -m bench.startup
 
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver, Helm and the rest for the tests, once (needs Go)
 	@$(BIN)/python -m tests.controlplane

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -170,6 +171,12 @@ class ControlPlane:
         answer = pool.request("POST", f"{self._etcd_url}/v3/kv/compaction", body=body)
         assert answer.status == 200, answer.data
         pool.clear()
+
+    def sent_to_etcd(self) -> int:
+        """Bytes that etcd was sent so far, by the API server alone: nobody else knows it."""
+        text = urllib3.request("GET", f"{self._etcd_url}/metrics", retries=False).data.decode()
+        (value,) = re.findall(r"^etcd_network_client_grpc_received_bytes_total (\S+)$", text, re.MULTILINE)
+        return int(float(value))
 
     def _start(self) -> None:
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""How long from the start of `rotator once` to its first write, on the sandbox: python benchmarks/startup.py
+"""How long from the start of `rotator once` to its first write, on the sandbox: python -m bench.startup
 
 Prints the median of some runs in seconds, from the moment the process is started until the API server has taken its
 first Secret, and how often the bare import of the program fits into that.

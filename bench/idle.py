@@ -1,4 +1,4 @@
-"""What rotator costs at rest on a large cluster: python -m benchmarks.idle
+"""What rotator costs at rest on a large cluster: python -m bench.idle
 
 10,000 namespaces with 50,000 ServiceAccounts on a real API server, three clouds, and a sweep each minute instead of
 each five: the requests are those of one sweep and of the time until the next. Prints memory, requests and processor
@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.installed import installed, populate
-from benchmarks.tables import show
+from bench.installed import installed, populate
+from bench.tables import show
 from tests.apiclient import PARTIAL_LIST
 from tests.installation import Installation
 from tests.outside import SECRET

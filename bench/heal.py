@@ -1,4 +1,4 @@
-"""How long until what was lost is back, on a real API server: python -m benchmarks.heal
+"""How long until what was lost is back, on a real API server: python -m bench.heal
 
 1,000 namespaces, and others who write to them all the while. A reference is taken away, a Secret deleted, a namespace
 made; the time runs from the sending of that request until a watch of ours shows the repair. Beside it, how long a bare
@@ -17,8 +17,8 @@ from typing import Any
 
 import urllib3
 
-from benchmarks.installed import add_namespace, installed, populate
-from benchmarks.tables import show
+from bench.installed import add_namespace, installed, populate
+from bench.tables import show
 from tests.apiclient import MERGE_PATCH, Client
 from tests.installation import Installation
 from tests.outside import SECRET

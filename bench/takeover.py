@@ -1,4 +1,4 @@
-"""How long until another replica leads, on a real API server: python -m benchmarks.takeover
+"""How long until another replica leads, on a real API server: python -m bench.takeover
 
 Two replicas with the default durations of the Lease (15 s, 10 s, 2 s). The leader is asked to end (SIGTERM) or killed
 (SIGKILL); the time runs from the signal until the other leads, and until a namespace made meanwhile has its Secret.
@@ -12,8 +12,8 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from benchmarks.installed import installed
-from benchmarks.tables import show
+from bench.installed import installed
+from bench.tables import show
 from tests.installation import Installation
 from tests.outside import SECRET
 from tests.program import Running

@@ -1,4 +1,4 @@
-"""How long a diagnosis of a large cluster takes: python -m benchmarks.doctor
+"""How long a diagnosis of a large cluster takes: python -m bench.doctor
 
 10,000 Pods in 1,000 namespaces on a real API server, with a Deployment in each; one Pod in a hundred cannot pull. The
 whole command runs, start-up, mints and probes included, beside a bare client that only reads the Pods. It takes about
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-from benchmarks.installed import WRITERS, add_namespace, installed
-from benchmarks.tables import show
+from bench.installed import WRITERS, add_namespace, installed
+from bench.tables import show
 from tests.doctor.ward import Ward
 from tests.installation import Installation
 

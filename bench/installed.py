@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from tests.apiclient import Answer, Client
@@ -16,16 +17,24 @@ WRITERS = 8
 
 
 @contextmanager
-def installed(settings: str = "") -> Iterator[Installation]:
-    """Rotator with every right on a new cluster, with three clouds and these further settings."""
+def installed(settings: str = "", life: timedelta | None = None) -> Iterator[Installation]:
+    """Rotator with every right on a new cluster, with three clouds and these further settings.
+
+    Tokens live that long; None: as long as the real ones.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="rotator-bench-") as directory,
         ControlPlane() as controlplane,
-        installed_on(controlplane, Path(directory)) as installation,
+        installed_on(controlplane, Path(directory), life) as installation,
     ):
-        installation.configure(CONFIG.replace("team-", installation.full("team-")) + settings)
+        configure(installation, settings)
         installation.grant_everything()
         yield installation
+
+
+def configure(installation: Installation, settings: str) -> None:
+    """Three clouds, one pull secret in every namespace, and these further settings."""
+    installation.configure(CONFIG.replace("team-", installation.full("team-")) + settings)
 
 
 def populate(client: Client, namespaces: Iterable[str], accounts: Iterable[str]) -> None:
