@@ -59,6 +59,12 @@ def labels(pull_secret: str, record: SecretRecord | None) -> dict[str, str]:
 
 def write(notes: Mapping[str, Note]) -> dict[str, str]:
     """The annotations for these notes by host: one that we read again, and two for a person's eyes."""
+    return dict(_written(tuple(notes.items())))
+
+
+@lru_cache(maxsize=16)
+def _written(notes: tuple[tuple[str, Note], ...]) -> Mapping[str, str]:
+    """Worked out once for the thousands of namespaces that get the same."""
     entries = {
         host: {
             "registry": note.registry,
@@ -66,12 +72,12 @@ def write(notes: Mapping[str, Note]) -> dict[str, str]:
             "expiresAt": stamp(note.expires_at),
             "digest": note.digest,
         }
-        for host, note in notes.items()
+        for host, note in notes
     }
     return {
         ENTRIES: json.dumps(entries, separators=(",", ":")),
-        EXPIRES_AT: stamp(min(note.expires_at for note in notes.values())),
-        RENEWED_AT: stamp(max(note.issued_at for note in notes.values())),
+        EXPIRES_AT: stamp(min(note.expires_at for _, note in notes)),
+        RENEWED_AT: stamp(max(note.issued_at for _, note in notes)),
     }
 
 

@@ -61,6 +61,7 @@ def holds_more(text: SecretText) -> bool:
     return not all(_is_auths(name) for name, _ in _document(text))
 
 
+@lru_cache(maxsize=64)
 def digest_of(credential: Credential) -> str:
     """The digest of the entry that we write for this credential."""
     return _digest(_written(credential))

@@ -44,16 +44,26 @@ class Hearing:
         self._queue = queue
         self._spare = spare
         self._resync = resync
-        self._heard: dict[str, dict[tuple[str, str], str]] = {}
+        self._heard: dict[str, dict[tuple[str, str], str | None]] = {}
         self._lock = threading.Lock()
 
     def changed(self, seen: Seen) -> None:
         """Ask for a pass over its namespace, if one could have something to do."""
+        if self._cluster.wrote(seen.resource, seen.namespace, seen.name, seen.version):
+            self._settle(seen)
+            return
         subject = Subject(KINDS[seen.resource], seen.namespace, seen.name)
         if wants_a_pass(self._config, seen) and not self._spare(subject):
             with self._lock:
                 self._heard.setdefault(seen.namespace, {})[seen.resource, seen.name] = seen.version
             self._queue.add(seen.namespace, SETTLING)
+
+    def _settle(self, seen: Seen) -> None:
+        """It is an echo, whose answer came first: our write was made on top of all that was heard of this object."""
+        with self._lock:
+            heard = self._heard.get(seen.namespace, {})
+            if (seen.resource, seen.name) in heard:
+                heard[seen.resource, seen.name] = None
 
     def resync(self, _scope: Scope) -> None:
         """Anything may have changed."""
@@ -64,7 +74,8 @@ class Hearing:
         with self._lock:
             heard = self._heard.pop(namespace, {})
         echoes = [
-            self._cluster.wrote(resource, namespace, name, version) for (resource, name), version in heard.items()
+            version is None or self._cluster.wrote(resource, namespace, name, version)
+            for (resource, name), version in heard.items()
         ]
         return bool(echoes) and all(echoes)
 
@@ -83,9 +94,9 @@ def wants_a_pass(config: Config, seen: Seen) -> bool:
 
 def _may_cover(namespaces: Namespaces, seen: Seen) -> bool:
     """Whether the namespace may be meant: only of a Namespace itself are the labels known here."""
-    labels = seen.labels if seen.resource == "namespaces" else None
-    chosen = namespaces if labels is not None else namespaces.model_copy(update={"labels": None})
-    return selection.covers(chosen, NamespaceRecord(seen.namespace, labels or {}, terminating=False))
+    if seen.resource == "namespaces":
+        return selection.covers(namespaces, NamespaceRecord(seen.namespace, seen.labels, terminating=False))
+    return selection.names(namespaces, seen.namespace)
 
 
 def _lacks_reference(pull_secret: PullSecret, seen: Seen) -> bool:

@@ -52,17 +52,18 @@ def is_named(accounts: ServiceAccounts) -> bool:
 
 def covers(namespaces: Namespaces, record: NamespaceRecord) -> bool:
     """Whether the pull secret belongs into this namespace."""
-    return (
-        _matches(namespaces.names, record.name)
-        and not _matches(namespaces.exclude, record.name)
-        and _selects(namespaces.labels, record.labels)
-    )
+    return names(namespaces, record.name) and _selects(namespaces.labels, record.labels)
+
+
+def names(namespaces: Namespaces, name: str) -> bool:
+    """Whether the pull secret belongs into the namespace of this name, if its labels meet the selector."""
+    return _matches(namespaces.names, name) and not _matches(namespaces.exclude, name)
 
 
 def wants(accounts: ServiceAccounts, record: ServiceAccountRecord) -> bool:
     """Whether this ServiceAccount should reference the pull secret. Labels alone mean every name."""
-    names = accounts.names or (("*",) if accounts.labels is not None else ())
-    return _matches(names, record.name) and _selects(accounts.labels, record.labels)
+    patterns = accounts.names or (("*",) if accounts.labels is not None else ())
+    return _matches(patterns, record.name) and _selects(accounts.labels, record.labels)
 
 
 def _matches(patterns: Iterable[str], name: str) -> bool:

@@ -96,20 +96,27 @@ class Argo:
         self._cluster = cluster
         self.spared: set[str] = set()
         two = CONFIG + "  - {name: second, registries: [prod], namespaces: {names: [argo]}}\n"
+        self._queue = Workqueue(time.monotonic)
         self.hearing = Hearing(
             parse(two, "config.yaml"),
             cluster,
-            Workqueue(time.monotonic),
+            self._queue,
             spare=self._is_spared,
             resync=lambda: None,
         )
 
-    def write(self, name: str) -> None:
-        """Write a Secret as rotator does, and hear of it."""
+    def write(self, name: str, *, heard_first: bool = False) -> None:
+        """Write a Secret as rotator does, and hear of it: after the answer to the write, or before it."""
         text = SecretText(f'{{"auths":{{"a.example":{{"username":"{time.monotonic()}"}}}}}}')
         labels = {"app.kubernetes.io/managed-by": "rotator"}
+        coming = 1 + max(self._version(each) for each in ("bare", "second"))
+        if heard_first:
+            self.hearing.changed(Seen("MODIFIED", "secrets", "argo", name, str(coming)))
         self._cluster.apply_secret(DesiredSecret("argo", name, text, labels, {}, None, None), force=True)
-        self.hear(name)
+        if heard_first:
+            assert self._version(name) == coming
+        else:
+            self.hear(name)
 
     def edit(self, name: str) -> None:
         """Somebody else edits it, and that is heard."""
@@ -118,9 +125,20 @@ class Argo:
 
     def hear(self, name: str) -> None:
         """Hear of the Secret as it is."""
+        self.hearing.changed(Seen("MODIFIED", "secrets", "argo", name, str(self._version(name))))
+
+    def _version(self, name: str) -> int:
         found = self._api.store.get("secrets", "argo", name)
-        assert found
-        self.hearing.changed(Seen("MODIFIED", "secrets", "argo", name, found["metadata"]["resourceVersion"]))
+        return int(found["metadata"]["resourceVersion"]) if found else 0
+
+    def wants_a_pass(self) -> bool:
+        """Whether what was heard so far leads to one."""
+        if not len(self._queue):
+            return False
+        work = self._queue.take()
+        assert work
+        self._queue.done(work.key)
+        return not self.hearing.is_only_echo(work.key)
 
     def _is_spared(self, subject: Subject) -> bool:
         return subject.name in self.spared
@@ -135,12 +153,24 @@ def argo(tmp_path: Path) -> Iterator[Argo]:
 
 
 def test_our_own_writes_are_echoes_and_each_is_judged_once(argo: Argo) -> None:
-    """What was judged is forgotten: a later write of another Secret is an echo too, and silence is none."""
+    """What was judged is forgotten: a later write of another Secret is an echo too, and hearing one again is none."""
     argo.write("bare")
-    assert argo.hearing.is_only_echo("argo")
+    assert not argo.wants_a_pass()
     argo.write("second")
-    assert argo.hearing.is_only_echo("argo")
-    assert not argo.hearing.is_only_echo("argo")
+    assert not argo.wants_a_pass()
+    argo.hear("second")
+    assert argo.wants_a_pass()
+
+
+def test_an_echo_that_comes_before_the_answer_is_one(argo: Argo) -> None:
+    """It is heard, but when its turn comes the answer has told the version."""
+    argo.write("bare")
+    argo.write("bare", heard_first=True)
+    assert not argo.wants_a_pass()
+    argo.write("second")
+    argo.write("second", heard_first=True)
+    argo.edit("bare")
+    assert argo.wants_a_pass()
 
 
 def test_one_edit_among_echoes_is_no_echo(argo: Argo) -> None:
@@ -148,14 +178,27 @@ def test_one_edit_among_echoes_is_no_echo(argo: Argo) -> None:
     argo.write("bare")
     argo.write("second")
     argo.edit("second")
+    argo.write("bare")
+    assert argo.wants_a_pass()
+
+
+def test_an_edit_that_we_wrote_over_leads_to_no_pass(argo: Argo) -> None:
+    """Our write was made on top of it."""
+    argo.write("bare")
+    argo.edit("bare")
+    argo.write("bare")
+    assert not argo.wants_a_pass()
+
+
+def test_silence_is_no_echo(argo: Argo) -> None:
+    """What is in the queue for another reason than an event, a pause that is over, gets its pass."""
     assert not argo.hearing.is_only_echo("argo")
 
 
 def test_what_is_spared_is_left_unheard(argo: Argo) -> None:
     """An edit of what somebody changes back again and again asks for no pass, alone or among echoes."""
     argo.write("bare")
-    assert argo.hearing.is_only_echo("argo")
     argo.spared = {"bare"}
     argo.edit("bare")
     argo.write("second")
-    assert argo.hearing.is_only_echo("argo")
+    assert not argo.wants_a_pass()

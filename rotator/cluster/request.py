@@ -1,10 +1,11 @@
 """The requests that rotator makes of the API server: path, body, and the RBAC rule that each one needs."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
+
+import msgspec
 
 from rotator.annotations import stamp
 from rotator.events import Event, Series, name_of, shown
@@ -386,4 +387,4 @@ def _event(event: Event, subject: Subject, series: Series, instance: str, name: 
 
 
 def _encode(content: object) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
+    return msgspec.json.encode(content)

@@ -9,7 +9,7 @@ The kubernetes package's informer, kept out here, asks 2,000 times a second wher
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from threading import Event, Thread
@@ -49,8 +49,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds
 LONGEST_WISH = 300.0  # seconds that a Retry-After is obeyed; then a sweep was due anyway
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """One event. `namespace` of a Namespace is its own name; of a deleted object, what is said here was true before.
 
     `pull_secrets` are a ServiceAccount's references, in their order; None for any other resource, or without a list.
@@ -62,7 +61,7 @@ class Seen:
     name: str
     version: str
     terminating: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     pull_secrets: tuple[str, ...] | None = None
 
 
@@ -110,7 +109,8 @@ class Reflector:
         rest: Callable[[Event, float], object] = Event.wait,
     ) -> None:
         self.scope = scope
-        self.health = Health()
+        self._health = Health()
+        self._last_contact: float | None = None
         self._transport = transport
         self._hearer = hearer
         self._draw = draw
@@ -124,6 +124,11 @@ class Reflector:
         self._stream: Stream | None = None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name=f"watch {scope.resource}", daemon=True)
+
+    @property
+    def health(self) -> Health:
+        """How it is now."""
+        return replace(self._health, last_contact=self._last_contact)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -203,7 +208,7 @@ class Reflector:
         self._in_step = self._good = False
         try:
             with self._opened(asked, timedelta(seconds=seconds) + self._grace) as stream:
-                self.health = replace(self.health, synced=True, watches=self.health.watches + 1)
+                self._health = replace(self._health, synced=True, watches=self._health.watches + 1)
                 self._note_contact()
                 for line in stream.lines():
                     self._hear(asked, stream, line)
@@ -243,23 +248,23 @@ class Reflector:
     # How it goes ------------------------------------------------------------------------------------------------------
 
     def _note_contact(self) -> None:
-        self.health = replace(self.health, last_contact=monotonic())
+        self._last_contact = monotonic()
 
     def _do_well(self) -> None:
         if self._good:
             return
         self._good = True
-        if self.health.failures:
-            log.info("watch.recovered", **self._names, failures=self.health.failures)
+        if self._health.failures:
+            log.info("watch.recovered", **self._names, failures=self._health.failures)
             self._complaints.clear()
-            self.health = replace(self.health, failures=0, reason="", message="")
+            self._health = replace(self._health, failures=0, reason="", message="")
 
     def _failed(self, reason: str, message: str, hint: str, retry_after: timedelta | None = None) -> float:
         """Count it, and log it once until a watch was good; the seconds until the next turn."""
         if self._stopping.is_set():
             return 0.0  # the end was ours
-        count = self.health.failures + 1
-        self.health = replace(self.health, synced=False, failures=count, reason=reason, message=message)
+        count = self._health.failures + 1
+        self._health = replace(self._health, synced=False, failures=count, reason=reason, message=message)
         pause = pause_after(count, retry_after, self._draw())
         if reason not in self._complaints:
             self._complaints.add(reason)

@@ -8,10 +8,9 @@ since, it is read, judged and merged again, a few times.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import structlog
 
@@ -45,9 +44,11 @@ TRIES = 5
 Progress = Callable[[int, int], None]
 """Told how many changes are done, and of how many."""
 
+LOOK = 0.1
+"""Seconds between two looks at the progress: whoever woke at each write would hold up the writers."""
+
 Waiting = deque[tuple[str, list[Change]]]
-Done = SimpleQueue[tuple[str, list[Result]]]
-"""Namespaces with what is to be done there, and with what became of it."""
+"""Namespaces with what is to be done there."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,25 @@ class Applying:
         for change in changes:
             batches.setdefault(change.subject.namespace, []).append(change)
         waiting: Waiting = deque(batches.items())
-        done: Done = SimpleQueue()
         results: dict[str, list[Result]] = {}
-        finished = 0
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
-            for _ in range(min(workers, len(batches))):
-                pool.submit(self._work_off, waiting, done)
             try:
-                for _ in batches:
-                    namespace, results[namespace] = done.get()
-                    finished += len(results[namespace])
-                    progress(finished, len(changes))
+                working = [pool.submit(self._work_off, waiting, results) for _ in range(min(workers, len(batches)))]
+                while wait(working, timeout=LOOK).not_done:
+                    progress(sum(map(len, tuple(results.values()))), len(changes))
             finally:
                 waiting.clear()  # who interrupts waits for what has begun, not for all
+        for each in working:
+            each.result()
+        progress(len(changes), len(changes))
         return [result for namespace in batches for result in results[namespace]]
 
-    def _work_off(self, waiting: Waiting, done: Done) -> None:
+    def _work_off(self, waiting: Waiting, results: dict[str, list[Result]]) -> None:
         """Apply what waits, one namespace after the other: a Future for each of 10,000 would take 15 MiB."""
         with suppress(IndexError):
             while True:
                 namespace, changes = waiting.popleft()
-                done.put((namespace, self._apply_safely(changes)))
+                results[namespace] = self._apply_safely(changes)
 
     def foresee(self, change: Change) -> Result:
         """What would become of this change, without a write."""
