@@ -177,6 +177,7 @@ class Rotation:
                 self._clock,
                 self._is_stopping,
                 self._overlap,
+                time.monotonic,
             )
             idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
             asking = [change for change in sight.plan.changes if _asks(change)]

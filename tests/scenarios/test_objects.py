@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -281,7 +282,9 @@ def test_invariant_6_a_defect_in_one_namespace_ends_no_other(world: World) -> No
     decided = plan(snapshot, world.config, rotation.minting.held, utc_now()).changes
     unread = replace(snapshot, service_accounts={("team-b", "workers"): snapshot.service_accounts["team-b", "workers"]})
     with closing(Cluster.connect(world.api.kubeconfig(world.directory / "config"))) as cluster:
-        applying = Applying(cluster, world.config, unread, rotation.minting.offers, utc_now, lambda: False, Overlap())
+        applying = Applying(
+            cluster, world.config, unread, rotation.minting.offers, utc_now, lambda: False, Overlap(), time.monotonic
+        )
         results = applying.apply(decided, 1, lambda _done, _total: None)
     outcomes = {r.change.subject.namespace: r.outcome for r in results}
     assert outcomes == {"team-a": Outcome.FAILED, "team-b": Outcome.WRITTEN}

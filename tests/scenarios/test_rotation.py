@@ -8,7 +8,7 @@ from rotator.model import Action, State
 from rotator.rotation import Outcome
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
-from tests.outside import ACR, CONFIG, ECR, GAR, SECRET
+from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.scenarios.world import World
 from tests.waiting import wait_until
 
@@ -271,3 +271,24 @@ def test_invariant_8_no_pod_is_touched(world: World) -> None:
     rotation.run()
     assert not [record for record in world.api.journal.records if record.resource == "pods"]
     assert world.api.store.get("pods", "team-a", "worker") == pod
+
+
+def test_what_expires_first_is_written_first(world: World) -> None:
+    """And before that, where there is nothing to pull with: however the namespaces are called."""
+    world.configure(ECR_ONLY)
+    world.add_namespaces("team-b")
+    world.once()
+    world.clock.advance(hours=1)
+    world.add_namespaces("team-a")
+    world.once()
+    world.clock.advance(hours=7)
+    world.add_namespaces("team-c")
+    written: list[str] = []
+
+    def note(call: Call) -> None:
+        if (call.verb, call.place.resource.name) == ("patch", "secrets"):
+            written.append(call.place.namespace)
+
+    world.api.before_request(note)
+    assert world.rotation(workers=1).run().exit_code == 0
+    assert written == ["team-c", "team-b", "team-a"]
