@@ -18,7 +18,8 @@ test: $(VENV)/ready  ## run all tests
 soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
 	@$(BIN)/python -m tests.soak
 
-bench: controlplane  ## measure repair, take-over, start-up and rest on a large cluster (a quarter of an hour)
+bench: controlplane  ## measure roll-out, renewal, repair, take-over, start-up and rest on large clusters (40 minutes)
+	@$(BIN)/python -m bench.fanout
 	@$(BIN)/python -m bench.heal
 	@$(BIN)/python -m bench.takeover
 	@$(BIN)/python -m bench.idle

@@ -28,6 +28,7 @@ from rotator.errors import (
     NotFound,
     NotLeading,
     RotatorError,
+    ServerFailed,
 )
 from rotator.logs import where
 from rotator.model import Action, Change, DesiredSecret, SecretRecord, ServiceAccountRecord, Snapshot, State
@@ -94,8 +95,9 @@ class Applying:
             while flow.join(number):
                 namespace, changes = waiting.popleft()
                 began = self.seconds()
-                results[namespace] = self._apply_safely(changes)
-                flow.note(began, len(changes))
+                found = results[namespace] = self._apply_safely(changes)
+                if not any(isinstance(result.error, ServerFailed) for result in found):
+                    flow.note(began, len(changes))
         flow.end()
 
     def _urgency(self, change: Change) -> str:
