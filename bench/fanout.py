@@ -31,8 +31,8 @@ from bench.meter import Meter, Phase, Tail
 from bench.tables import show
 from rotator.annotations import RENEWED_AT
 from rotator.cluster import request
+from rotator.config import FanOut
 from rotator.model import DATA_KEY, DesiredSecret, SecretText, ServiceAccountRecord
-from rotator.rotation.passes import WORKERS
 from tests.apiclient import PARTIAL_LIST
 from tests.installation import Installation
 from tests.outside import SECRET
@@ -54,7 +54,11 @@ PAGE = 500
 FEW = 20
 """Of fewer samples the 99th percentile says nothing."""
 
-SETTINGS = f"renewal: {{{{at: {{at}}, jitter: 0, sweep: {SWEEP}s}}}}\n"
+CONCURRENCY = FanOut().concurrency
+SETTINGS = (
+    f"renewal: {{{{at: {{at}}, jitter: 0, sweep: {SWEEP}s}}}}\n"
+    f"fanOut: {{{{concurrency: {CONCURRENCY}, perSecond: 10000}}}}\n"  # no pauses: it is to show how fast it can be
+)
 
 
 Objects = list[dict[str, Any]]
@@ -199,7 +203,7 @@ class Trial:
 
     def _send(self, phase: str, batches: Sequence[Sequence[request.Request]]) -> None:
         controlplane, token = self._installation.controlplane, self._installation.log_in().read_text()
-        with closing(BareClient(controlplane.url, token, controlplane.ca_file, WORKERS)) as client:
+        with closing(BareClient(controlplane.url, token, controlplane.ca_file, CONCURRENCY)) as client:
             serialised = [[client.serialised(each) for each in batch] for batch in batches]
             with self._phase(f"bare {phase}"):
                 seconds = client.send(serialised)

@@ -21,7 +21,6 @@ from rotator.diff import diff
 from rotator.eventing import Eventing
 from rotator.providers import provider_for
 from rotator.rotation import Minting, Report, Rotation
-from rotator.rotation.passes import WORKERS
 from rotator.sending import Sender
 
 _output = click.option(
@@ -105,7 +104,7 @@ def _print_report(report: Report, config: Config, shown: str, console: Console, 
 def _rotation(options: Options) -> Iterator[Rotation]:
     """The pass and all that it needs. One pass waits for no API server that does not answer; a daemon does."""
     config = configuration.load(options.config_file)
-    cluster = Cluster.connect(options.kubeconfig, options.context, workers=WORKERS)
+    cluster = Cluster.connect(options.kubeconfig, options.context, workers=config.fan_out.concurrency)
     try:
         cluster.check_reachable()
         yield Rotation(config, cluster, Minting(config, provider_for, utc_now))

@@ -6,7 +6,9 @@ can be, `rules` what must hold between settings; `file` reads it all, strictly, 
 
 from rotator.config.file import load, parse, read, schema
 from rotator.config.models import (
+    MOST_WRITERS,
     Config,
+    FanOut,
     Former,
     LeaderElection,
     Namespaces,
@@ -32,6 +34,7 @@ from rotator.config.sources import (
 )
 
 __all__ = [
+    "MOST_WRITERS",
     "Acr",
     "AcrIdentity",
     "AssumeRole",
@@ -40,6 +43,7 @@ __all__ = [
     "Config",
     "DefaultIdentity",
     "Ecr",
+    "FanOut",
     "Former",
     "Gar",
     "Impersonate",

@@ -31,9 +31,13 @@ from rotator.config.values import (
     Several,
     Share,
     share_within,
+    whole_within,
     within,
 )
 from rotator.leadership import Timing
+
+MOST_WRITERS = 64
+"""More connections than this from one client are nobody's idea of fairness."""
 
 _TIMING = Timing()
 _LEASE_TIMES = (timedelta(seconds=1), timedelta(minutes=5), "a Lease is kept in whole seconds, and must change hands")
@@ -219,6 +223,28 @@ class Renewal(Strict):
     )
 
 
+class FanOut(Strict):
+    """How a pass writes to many namespaces: beside other clients of the API server, and not in their way."""
+
+    concurrency: Annotated[
+        int, *whole_within(1, MOST_WRITERS, "each is a connection, and the API server has other clients")
+    ] = Field(
+        default=16,
+        description=(
+            "Namespaces written at a time, from 1 to 64. Default: 16; more gained nothing against one API server. "
+            "Fewer are written at a time while its answers are slow. Repairs of what somebody changed come beside them."
+        ),
+    )
+    per_second: Annotated[int, *whole_within(1, 10_000, "no API server writes faster")] = Field(
+        default=100,
+        description=(
+            "Namespaces renewed per second while nothing presses, from 1 to 10000. Default: 100. Faster where that "
+            "would take more than a tenth of the time that the credentials have left, and as fast as can be for what "
+            "is missing or expired, while another pass waits, and in rotator once."
+        ),
+    )
+
+
 class LeaderElection(Strict):
     """Which of several replicas writes: the one that holds the Lease. Names and defaults are client-go's."""
 
@@ -309,6 +335,7 @@ class Config(Strict):
         examples=[[{"name": "worker-pull", "registries": ["prod"], "namespaces": {"names": ["shuffle"]}}]],
     )
     renewal: Renewal = Field(default=Renewal(), description="When credentials are renewed. Default: as below.")
+    fan_out: FanOut = Field(default=FanOut(), description="How fast many namespaces are written. Default: as below.")
     leader_election: LeaderElection = Field(
         default=LeaderElection(), description="Which of several replicas writes. Default: as below."
     )

@@ -77,6 +77,18 @@ def share_within(low: float, high: float, because: str) -> tuple[AfterValidator,
     return AfterValidator(check), WithJsonSchema({"anyOf": [number, {"type": "string", "pattern": f"^{_PERCENT}$"}]})
 
 
+def whole_within(low: int, high: int, because: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """A whole number from `low` to `high`, both included, and its JSON Schema."""
+    refusal = f"must be a whole number from {low} to {high}, because {because}; write one of these"
+
+    def check(value: object) -> object:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(refusal)
+        return value
+
+    return BeforeValidator(check), WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
+
+
 def duration_text(value: timedelta) -> str:
     """The duration as this file writes it: 90s is `1m30s`."""
     hours, rest = divmod(value, _HOUR)

@@ -25,6 +25,7 @@ from rotator.clock import Clock
 from rotator.cluster.watch import Reflector
 from rotator.config import Config
 from rotator.contests import Contests
+from rotator.daemon import memory
 from rotator.daemon.witnesses import Witnesses, nobody
 from rotator.errors import ClusterError, RotatorError
 from rotator.health import Health
@@ -195,6 +196,7 @@ class Duty:
             self.has_swept = True
             self.last_sweep = self._clock() if self._leads() else None
             self._reschedule(report)
+        memory.give_back()
         if self._asked_at > began:  # and the alarm may have rung in vain, since of one name one runs at a time
             self._schedule(LOOK, self._clock())
 
@@ -263,7 +265,7 @@ class Duty:
 
     def _run(self, only: str | None) -> Report:
         if only is None:
-            return self._rotation.run(when_late=self._resume)
+            return self._rotation.run(when_late=self._resume, paced=True)
         return self._rotation.run(only=only, when_late=self._resume, spare=self.contests.is_paused)
 
     def _log_failure(self, trigger: str, reason: str, message: str, hint: str) -> None:

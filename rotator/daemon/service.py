@@ -17,7 +17,7 @@ from rotator.clock import Clock, utc_now
 from rotator.cluster.client import Cluster
 from rotator.cluster.lease import Lease, new_identity
 from rotator.cluster.login import log_in, own_namespace
-from rotator.config import Config, LeaderElection, Registry
+from rotator.config import MOST_WRITERS, Config, LeaderElection, Registry
 from rotator.contests import Contests
 from rotator.daemon.duty import Duty
 from rotator.daemon.following import Follower
@@ -29,7 +29,6 @@ from rotator.leadership import Candidate
 from rotator.metrics import Metrics
 from rotator.providers import Provider
 from rotator.rotation import Minting, Rotation
-from rotator.rotation.passes import WORKERS
 from rotator.sending import Sender
 from rotator.serving import Address, Server
 
@@ -76,7 +75,7 @@ class Daemon:
         # What stood in the file, good or bad, in order.
         self._found: SimpleQueue[Callable[[threading.Event], None]] = SimpleQueue()
         self._refusal = ""
-        self._cluster = Cluster.connect(kubeconfig, context, workers=WORKERS, may_write=self.leads)
+        self._cluster = Cluster.connect(kubeconfig, context, workers=MOST_WRITERS, may_write=self.leads)
         self._lease = self._candidate(self._config.leader_election)
         self._sender = Sender(self._cluster.record, clock, time.monotonic, may_send=self.leads)
         self._metrics = Metrics(clock)

@@ -6,11 +6,13 @@ A change is decided on a snapshot, so each write carries the version that it was
 since, it is read, judged and merged again, a few times.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -36,6 +38,7 @@ from rotator.orphans import Orphans
 from rotator.plan import judge_secret
 from rotator.rotation.flow import Flow
 from rotator.rotation.overlap import Overlap
+from rotator.rotation.pace import Pace, gap
 from rotator.rotation.report import Outcome, Result, log_fields
 
 log = structlog.get_logger("rotator.apply")
@@ -66,19 +69,23 @@ class Applying:
     overlap: Overlap
     seconds: Callable[[], float]
     """A clock that never runs backwards."""
+    hurries: Callable[[], bool]
+    """Whether to write as fast as the API server takes it, even what has time."""
 
-    def apply(self, changes: Sequence[Change], workers: int, progress: Progress) -> list[Result]:
-        """Carry out the changes that ask for something, at most `workers` namespaces at a time."""
+    def apply(self, changes: Sequence[Change], progress: Progress) -> list[Result]:
+        """Carry out the changes that ask for something, so many namespaces at a time as is configured."""
+        workers = self.config.fan_out.concurrency
         batches: dict[str, list[Change]] = {}
         for change in sorted(changes, key=self._urgency):
             batches.setdefault(change.subject.namespace, []).append(change)
+        pace = self._pace(changes)
         waiting: Waiting = deque(batches.items())
         results: dict[str, list[Result]] = {}
         writers = min(workers, len(batches))
         flow = Flow(writers, self.seconds)
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="apply") as pool:
             try:
-                working = [pool.submit(self._work_off, waiting, results, flow, n) for n in range(writers)]
+                working = [pool.submit(self._work_off, waiting, results, flow, pace, n) for n in range(writers)]
                 while wait(working, timeout=LOOK).not_done:
                     progress(sum(map(len, tuple(results.values()))), len(changes))
             finally:
@@ -89,21 +96,33 @@ class Applying:
         progress(len(changes), len(changes))
         return [result for namespace in batches for result in results[namespace]]
 
-    def _work_off(self, waiting: Waiting, results: dict[str, list[Result]], flow: Flow, number: int) -> None:
+    def _work_off(
+        self, waiting: Waiting, results: dict[str, list[Result]], flow: Flow, pace: Pace, number: int
+    ) -> None:
         """Apply what waits, one namespace after the other: a Future for each of 10,000 would take 15 MiB."""
         with suppress(IndexError):
             while flow.join(number):
                 namespace, changes = waiting.popleft()
+                if all(map(self._urgency, changes)):
+                    pace.keep()
                 began = self.seconds()
                 found = results[namespace] = self._apply_safely(changes)
                 if not any(isinstance(result.error, ServerFailed) for result in found):
                     flow.note(began, len(changes))
         flow.end()
 
+    def _pace(self, changes: Sequence[Change]) -> Pace:
+        """Of all that has time, what expires first says how much."""
+        expiries = [expiry for change in changes if (expiry := self._urgency(change))]
+        first = annotations.moment(min(expiries, default=""))
+        left = first - self.clock() if first else timedelta(0)
+        between = gap(len(expiries), self.config.fan_out.per_second, left)
+        return Pace(between, self.hurries, self.seconds, threading.Event().wait)
+
     def _urgency(self, change: Change) -> str:
         """What expires first is written first; where nothing is, or no reference, no Pod can pull meanwhile.
 
-        The note may be a tenant's, who may so put himself before others for some seconds.
+        Empty: it presses. The note may be a tenant's, who may so put himself before others for some seconds.
         """
         record = self.snapshot.secrets.get((change.subject.namespace, change.pull_secret))
         return record.annotations.get(annotations.EXPIRES_AT, "") if record and change.state is State.DUE else ""

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -29,9 +30,6 @@ log = structlog.get_logger("rotator.pass")
 
 PATIENCE = timedelta(seconds=2)
 """How long the first round of writes waits for slow clouds; what they give later is written in a second round."""
-
-WORKERS = 16
-"""Namespaces written at a time: more than this gained nothing against one API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,6 @@ class Rotation:
         minting: Minting,
         *,
         clock: Clock = utc_now,
-        workers: int = WORKERS,
         leads: Callable[[], bool] = lambda: True,
         observer: Observer = SILENT,
     ) -> None:
@@ -72,9 +69,9 @@ class Rotation:
         self.minting = minting
         self._clock = clock
         self._observer = observer
-        self._workers = workers
         self._leads = leads
         self._writing = threading.Lock()
+        self._in_line: deque[None] = deque()  # one for each pass that waits to write
         self._generation = 0
         self._overlap = Overlap()
         self._teller = Teller()
@@ -100,12 +97,13 @@ class Rotation:
         progress: Progress | None = None,
         when_late: Callable[[str], None] | None = None,
         spare: Callable[[Subject], bool] = lambda _: False,
+        paced: bool = False,
     ) -> Report:
         """One pass over everything, or over the namespace `only`; without `write` it stops before the first write.
 
         Slow clouds are waited for, and what they give is written in a second round. With `when_late` they are not: it
         is called with the registry's name when a late mint has ended, from that mint's thread, for another pass then.
-        Objects that `spare` says are left for another pass, too.
+        Objects that `spare` says are left for another pass, too. One that is `paced` takes its time over what has time.
 
         Raises ClusterUnusable where the cluster cannot be read at all; every other failure is in the report.
         """
@@ -114,10 +112,12 @@ class Rotation:
             sight = self._look(only)
             mints = self._start_mints(sight)
             late = self._await(mints, PATIENCE)
-            sight, results = self._carry_out(sight, write=write, progress=progress, spare=spare)
+            sight, results = self._carry_out(sight, write=write, progress=progress, spare=spare, paced=paced)
             if late and when_late is None and not self._is_stopping():
                 late = self._await(late, timedelta.max)
-                sight, later = self._carry_out(self._look(only), write=write, progress=progress, spare=spare)
+                sight, later = self._carry_out(
+                    self._look(only), write=write, progress=progress, spare=spare, paced=paced
+                )
                 results = _latest(results, later)
         report = Report(tuple(results), self._statuses(sight, mints, late), sight.snapshot)
         self._teller.tell(report)
@@ -162,11 +162,17 @@ class Rotation:
         return {name: mint for name, mint in mints.items() if mint in pending}
 
     def _carry_out(
-        self, sight: _Sight, *, write: bool, progress: Progress | None, spare: Callable[[Subject], bool]
+        self,
+        sight: _Sight,
+        *,
+        write: bool,
+        progress: Progress | None,
+        spare: Callable[[Subject], bool],
+        paced: bool,
     ) -> tuple[_Sight, list[Result]]:
         # A repair in one namespace waits for no fan-out: where both write one object, its version decides, and what
         # has none yet is made by one of them (`overlap`).
-        with self._writing if sight.snapshot.only is None else nullcontext():
+        with self._alone() if sight.snapshot.only is None else nullcontext():
             if sight.generation != self._generation:  # another pass has written since: decide on what is there now
                 sight = self._look(sight.snapshot.only)
             applying = Applying(
@@ -178,6 +184,7 @@ class Rotation:
                 self._is_stopping,
                 self._overlap,
                 time.monotonic,
+                hurries=lambda: not paced or bool(self._in_line) or self._is_stopping(),
             )
             idle = [Result(change, Outcome.NOTHING) for change in sight.plan.changes if not _asks(change)]
             asking = [change for change in sight.plan.changes if _asks(change)]
@@ -186,10 +193,18 @@ class Rotation:
             if not write:
                 return sight, idle + [applying.foresee(change) for change in asking]
             try:
-                return sight, idle + applying.apply(asking, self._workers, progress or _ignore)
+                return sight, idle + applying.apply(asking, progress or _ignore)
             finally:
                 if asking and sight.snapshot.only is None:
                     self._generation += 1  # not before: who looks while we write may miss some of it
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Write when no other pass over everything does; one that takes its time hurries for who waits here."""
+        self._in_line.append(None)
+        with self._writing:
+            self._in_line.pop()
+            yield
 
     def _statuses(self, sight: _Sight, mints: Collection[str], late: Collection[str]) -> tuple[RegistryStatus, ...]:
         return tuple(

@@ -15,7 +15,6 @@ from rotator.daemon.duty import MOST_WATCHES, Duty
 from rotator.health import Health
 from rotator.model import DATA_KEY as KEY
 from rotator.rotation import Rotation
-from rotator.rotation.passes import WORKERS
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
 from tests.apiclient import EMPTY_AUTHS
@@ -125,7 +124,7 @@ def test_who_is_told_to_end_in_a_pass_writes_nothing_more_in_it(world: World) ->
         world.api.before_request(end)
         assert wait_until(lambda: sweeps(events) == 1, 30)
     patches = sum(count for (verb, _, _), count in world.api.journal.counts.items() if verb == "patch")
-    assert 1 <= patches <= WORKERS
+    assert 1 <= patches <= world.config.fan_out.concurrency
 
 
 def test_a_repair_that_the_api_server_did_not_answer_is_tried_again_long_before_the_sweep(world: World) -> None:
@@ -190,7 +189,7 @@ def test_who_ceases_to_lead_in_a_pass_writes_nothing_more_in_it(world: World) ->
     with capture_logs() as events, on_duty(world.rotation(leads=leads.is_set), leads.is_set):
         assert wait_until(lambda: sweeps(events) == 1, 30)
     patches = sum(count for (verb, _, _), count in world.api.journal.counts.items() if verb == "patch")
-    assert 1 <= patches <= WORKERS
+    assert 1 <= patches <= world.config.fan_out.concurrency
     (end,) = (event for event in events if event["event"] == "pass.finished")
     assert "failed" not in end
 

@@ -283,9 +283,17 @@ def test_invariant_6_a_defect_in_one_namespace_ends_no_other(world: World) -> No
     unread = replace(snapshot, service_accounts={("team-b", "workers"): snapshot.service_accounts["team-b", "workers"]})
     with closing(Cluster.connect(world.api.kubeconfig(world.directory / "config"))) as cluster:
         applying = Applying(
-            cluster, world.config, unread, rotation.minting.offers, utc_now, lambda: False, Overlap(), time.monotonic
+            cluster,
+            world.config,
+            unread,
+            rotation.minting.offers,
+            utc_now,
+            stopping=lambda: False,
+            overlap=Overlap(),
+            seconds=time.monotonic,
+            hurries=lambda: True,
         )
-        results = applying.apply(decided, 1, lambda _done, _total: None)
+        results = applying.apply(decided, lambda _done, _total: None)
     outcomes = {r.change.subject.namespace: r.outcome for r in results}
     assert outcomes == {"team-a": Outcome.FAILED, "team-b": Outcome.WRITTEN}
     assert {r.error.message.split(":")[0] for r in results if r.error} == {"KeyError at apply.py"}

@@ -3,6 +3,8 @@
 import base64
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from rotator.model import Action, State
 from rotator.rotation import Outcome
@@ -10,7 +12,7 @@ from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
 from tests.outside import ACR, CONFIG, ECR, ECR_ONLY, GAR, SECRET
 from tests.scenarios.world import World
-from tests.waiting import wait_until
+from tests.waiting import eventually, wait_until
 
 TEAMS = tuple(f"team-{number}" for number in range(12))
 ONE_EACH = {"prod": 1, "images": 1, "contoso": 1}
@@ -283,12 +285,52 @@ def test_what_expires_first_is_written_first(world: World) -> None:
     world.once()
     world.clock.advance(hours=7)
     world.add_namespaces("team-c")
-    written: list[str] = []
+    world.configure(f"{ECR_ONLY}fanOut: {{concurrency: 1}}\n")
+    written = written_namespaces(world)
+    assert world.once().exit_code == 0
+    assert [name for name, _ in written] == ["team-c", "team-b", "team-a"]
+
+
+def test_what_has_time_is_written_at_the_configured_pace(world: World) -> None:
+    """And what presses before it, without a pause."""
+    world.configure(f"{ECR_ONLY}fanOut: {{perSecond: 5}}\n")
+    world.add_namespaces("team-a", "team-b", "team-c")
+    world.once()
+    world.clock.advance(hours=7)
+    world.add_namespaces("team-d")
+    written = written_namespaces(world)
+    assert world.rotation().run(paced=True).exit_code == 0
+    assert {name for name, _ in written} == {"team-a", "team-b", "team-c", "team-d"}
+    moments = sorted(moment for name, moment in written if name != "team-d")
+    assert moments[-1] - moments[0] > 0.3  # two pauses of 0.2 s, less what the first was late
+
+
+def test_a_pass_that_takes_its_time_hurries_for_the_next(world: World) -> None:
+    """At one a second these would take half a minute."""
+    world.configure(f"{ECR_ONLY}fanOut: {{perSecond: 1}}\n")
+    names = [f"team-{n}" for n in range(30)]
+    world.add_namespaces(*names)
+    world.once()
+    world.clock.advance(hours=7)
+    rotation = world.rotation()
+    written = written_namespaces(world)
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(rotation.run, paced=True)
+        eventually(lambda: written, "the first is written")
+        assert rotation.run(paced=True).exit_code == 0
+        assert slow.result().exit_code == 0
+    assert {name for name, _ in written} == set(names)
+    assert time.monotonic() - began < 20
+
+
+def written_namespaces(world: World) -> list[tuple[str, float]]:
+    """The namespaces of the Secrets that are written from now on, and when (time.monotonic)."""
+    written: list[tuple[str, float]] = []
 
     def note(call: Call) -> None:
         if (call.verb, call.place.resource.name) == ("patch", "secrets"):
-            written.append(call.place.namespace)
+            written.append((call.place.namespace, time.monotonic()))
 
     world.api.before_request(note)
-    assert world.rotation(workers=1).run().exit_code == 0
-    assert written == ["team-c", "team-b", "team-a"]
+    return written

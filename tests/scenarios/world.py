@@ -15,7 +15,6 @@ from rotator.config import Config, parse
 from rotator.providers import provider_for
 from rotator.rotation import Minting, Report, Rotation
 from rotator.rotation.observing import SILENT, Observer
-from rotator.rotation.passes import WORKERS
 from rotator.sandbox.apiserver import ApiServer, Rule
 from rotator.sandbox.internet import Internet
 from tests.outside import CONFIG, Outside
@@ -51,7 +50,6 @@ class World(Outside):
         rules: list[Rule] | None = None,
         leads: Callable[[], bool] = lambda: True,
         observer: Observer = SILENT,
-        workers: int = WORKERS,
     ) -> Rotation:
         """A new process, as it were: no memory of earlier passes."""
         if rules is not None:
@@ -60,7 +58,7 @@ class World(Outside):
         cluster = Cluster.connect(kubeconfig, may_write=leads)
         self._clusters.append(cluster)
         minting = Minting(self.config, provider_for, utc_now, observer)
-        return Rotation(self.config, cluster, minting, workers=workers, leads=leads, observer=observer)
+        return Rotation(self.config, cluster, minting, leads=leads, observer=observer)
 
     def once(self) -> Report:
         """One pass of a new process."""

@@ -90,14 +90,13 @@ class Scene:
         self.process = self._start()
 
     def _start(self) -> Process:
-        config = parse(config_text(adopt=self.adopt, listed=self._listed), "config.yaml")
+        # One namespace after the other: side by side they would meet a mishap in another order at each replay.
+        text = f"{config_text(adopt=self.adopt, listed=self._listed)}fanOut: {{concurrency: 1}}\n"
+        config = parse(text, "config.yaml")
         cluster = Cluster.connect(self.world.api.kubeconfig(self.world.directory / "kubeconfig"))
         self._open.callback(cluster.close)
         self._started += 1
-        # One namespace after the other: side by side they would meet a mishap in another order at each replay.
-        return Process(
-            self._started, Rotation(config, cluster, Minting(config, provider_for, utc_now), workers=1), cluster
-        )
+        return Process(self._started, Rotation(config, cluster, Minting(config, provider_for, utc_now)), cluster)
 
     # Time, clouds and registries
 
