@@ -25,7 +25,6 @@ from rotator.clock import Clock
 from rotator.cluster.watch import Reflector
 from rotator.config import Config
 from rotator.contests import Contests
-from rotator.daemon import memory
 from rotator.daemon.witnesses import Witnesses, nobody
 from rotator.errors import ClusterError, RotatorError
 from rotator.health import Health
@@ -196,7 +195,6 @@ class Duty:
             self.has_swept = True
             self.last_sweep = self._clock() if self._leads() else None
             self._reschedule(report)
-        memory.give_back()
         if self._asked_at > began:  # and the alarm may have rung in vain, since of one name one runs at a time
             self._schedule(LOOK, self._clock())
 

@@ -10,15 +10,6 @@ KEPT = 128 * 1024
 """Bytes: glibc's own first threshold, which it would raise up to 32 MiB with every page that is freed again."""
 
 
-def give_back() -> None:
-    """Return what is free to the kernel, also where something in use lies above it. To be called after a sweep.
-
-    XXX measured.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def be_frugal() -> None:
     """One heap for all threads, and large blocks back to the kernel as soon as they are free. To be called first.
 
