@@ -20,6 +20,12 @@ from rotator.cluster.request import Request
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
+CHUNKED = b"\r\nTransfer-Encoding: chunked\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+CONTINUE = re.compile(rb'"continue":"([^"]+)"')
+METADATA = 4096
+"""Bytes in which a list's metadata end: they come before its items."""
+
 CHUNK = 64 * 1024
 
 
@@ -67,6 +73,18 @@ class BareClient:
             raise RuntimeError(failures[0])
         return time.monotonic() - began
 
+    def read(self, lists: Sequence[tuple[Request, int]]) -> float:
+        """Read each list in pages of so many, one after the other; seconds until the last page came."""
+        began = time.monotonic()
+        for request, limit in lists:
+            token = ""
+            while True:
+                page = _exchange(self._sockets[0], self.serialised(request.page(limit, token)))
+                if not (following := CONTINUE.search(page, 0, METADATA)):
+                    break
+                token = following[1].decode()
+        return time.monotonic() - began
+
     def _connected(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         host, port = self._address.hostname or "", self._address.port or 443
         plain = socket.create_connection((host, port), timeout=60)
@@ -89,14 +107,18 @@ class BareClient:
 
 def _exchange(connection: ssl.SSLSocket, request: bytes) -> bytes:
     connection.sendall(request)
-    answer = b""
+    answer = bytearray()
     while (end := answer.find(HEAD_END)) < 0:
         answer += _received(connection)
+    if CHUNKED in answer[: end + 2]:
+        while not answer.endswith(LAST_CHUNK):
+            answer += _received(connection)
+        return bytes(answer)
     length = LENGTH.search(answer, 0, end + 2)
     whole = end + len(HEAD_END) + (int(length[1]) if length else 0)
     while len(answer) < whole:
         answer += _received(connection)
-    return answer
+    return bytes(answer)
 
 
 def _received(connection: ssl.SSLSocket) -> bytes:
