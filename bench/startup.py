@@ -1,11 +1,13 @@
 """How long from the start of `rotator once` to its first write, on the sandbox: python -m bench.startup
 
 Prints the median of some runs in seconds, from the moment the process is started until the API server has taken its
-first Secret, and how often the bare import of the program fits into that.
+first Secret, and how often the bare import of the program fits into that. And how long the program of the image, built
+as its Dockerfile says, takes to start.
 """
 
 # ruff: noqa: T201, TID251  (a script: in no package, prints its result, and measures time)
 
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 from rotator.sandbox.demo.stage import NAMESPACES, PULL_SECRET, Stage
+from tests.image.dockerfile import built
 
 RUNS = 5
 
@@ -37,6 +40,21 @@ def bare_import() -> float:
     return time.monotonic() - began
 
 
+def image_starts() -> list[float]:
+    """Seconds of the image's `rotator --version`, which reads all that `run` does but the SDKs."""
+    os.environ.setdefault("PIP_QUIET", "1")
+    with tempfile.TemporaryDirectory() as directory:
+        image = built(Path(directory), Path(sys.executable).resolve())
+        program = str(image.path("/opt/rotator/bin") / image.entrypoint[0])
+        return [_seconds([program, "--version"], image.environment) for _ in range(RUNS)]
+
+
+def _seconds(words: list[str], environment: dict[str, str]) -> float:
+    began = time.monotonic()
+    subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  (our own program)
+    return time.monotonic() - began
+
+
 def main() -> None:
     """Measure and print."""
     writes = [first_write() for _ in range(RUNS)]
@@ -44,6 +62,8 @@ def main() -> None:
     write, bare = statistics.median(writes), statistics.median(imports)
     print(f"start-up to first write: {write:.2f} s (median of {RUNS}; {min(writes):.2f} to {max(writes):.2f})")
     print(f"bare import rotator.cli: {bare:.2f} s; ratio {write / bare:.1f}")
+    starts = image_starts()
+    print(f"start of the image's program: {statistics.median(starts):.2f} s ({min(starts):.2f} to {max(starts):.2f})")
 
 
 if __name__ == "__main__":

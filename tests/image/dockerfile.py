@@ -51,6 +51,19 @@ class Image:
         return re.sub(places, lambda match: str(self.path(match[1])), text)
 
 
+def built(directory: Path, python: Path) -> Image:
+    """The image in this directory, from this Python, read-only but for its /tmp."""
+    base = directory / "base"
+    subprocess.run([python, "-m", "venv", base], check=True)  # noqa: S603  (Python)
+    made = build(directory / "image", f"{base / 'bin'}:/usr/bin:/bin")
+    shutil.rmtree(base)  # as the first stage is: what the image needs, it has
+    for each in made.root.rglob("*"):
+        if not each.is_symlink():
+            each.chmod(each.stat().st_mode & ~0o222)
+    made.path("/tmp").chmod(0o777)  # noqa: S108  (the emptyDir)
+    return made
+
+
 def build(root: Path, path: str) -> Image:
     """Carry the Dockerfile out in this folder; `path` is the PATH of the base image, with its `python`."""
     image = Image(root)

@@ -2,12 +2,11 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import yaml
 from rotator import __version__
 from rotator.manifests import USER, Wanted
 from tests.commands.shell import TEAMS, Shell, shell_on
-from tests.image.dockerfile import DOCKERFILE, REPOSITORY, Image, build, instructions
+from tests.image.dockerfile import DOCKERFILE, REPOSITORY, Image, built, instructions
 from tests.outside import SECRET
 from tests.waiting import PATIENCE, eventually
 
@@ -55,15 +54,7 @@ def image(directory: Path) -> Image:
     python = base_python()
     if python is None:
         pytest.skip(f"no Python for another user: {HOW_TO_GET_IT}")
-    base = directory / "base"
-    subprocess.run([python, "-m", "venv", base], check=True)  # noqa: S603  (Python)
-    made = build(directory / "image", f"{base / 'bin'}:/usr/bin:/bin")
-    shutil.rmtree(base)  # as the first stage is: what the image needs, it has
-    for each in made.root.rglob("*"):
-        if not each.is_symlink():
-            each.chmod(each.stat().st_mode & ~0o222)
-    made.path("/tmp").chmod(0o777)  # noqa: S108  (the emptyDir)
-    return made
+    return built(directory, python)
 
 
 @pytest.fixture
@@ -101,20 +92,38 @@ def started(image: Image, outside: Shell, *words: str) -> Iterator["subprocess.P
         process.wait()
 
 
-def state(image: Image) -> set[tuple[str, float]]:
-    """Every file of the tree but in the writable directory, and when it was changed."""
-    tree = image.path("/opt/rotator")
-    return {(str(path), path.lstat().st_mtime) for path in tree.rglob("*")}
+def state(image: Image) -> set[tuple[str, int]]:
+    """Every file of the image but in the writable directory, and when it was changed (nanoseconds)."""
+    writable = image.path("/tmp")  # noqa: S108  (the emptyDir)
+    return {
+        (str(path), path.lstat().st_mtime_ns)
+        for path in (image.root, *image.root.rglob("*"))
+        if path != writable and writable not in path.parents
+    }
+
+
+def left_behind(image: Image) -> set[str]:
+    """What its user has in the directories of this machine that anybody may write to."""
+    places = [Path(each) for each in ("/tmp", "/var/tmp", "/dev/shm")]  # noqa: S108  (to look into)
+    mine = {path for place in places if place.is_dir() for path in place.iterdir() if _owner(path) == USER}
+    return {str(path) for path in mine if path not in image.root.parents}
+
+
+def _owner(path: Path) -> int | None:
+    with suppress(FileNotFoundError):  # others tidy up at the same time
+        return path.lstat().st_uid
+    return None
 
 
 def test_a_pass_runs_where_nothing_can_be_written(image: Image, shell: Shell) -> None:
     """The real SDKs too: every Secret is there, the tree is as it was, and its user could not have changed it."""
-    before = state(image)
+    before, others = state(image), left_behind(image)
     with started(image, shell, "once") as process:
         out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, out
     assert all(shell.api.store.get("secrets", team, SECRET) for team in TEAMS)
     assert state(image) == before
+    assert left_behind(image) <= others
     if AS_ROOT:
         refused = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "test", "-w"]
         assert subprocess.run([*refused, image.path("/opt/rotator/lib")], check=False).returncode == 1  # noqa: S603

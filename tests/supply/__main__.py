@@ -6,12 +6,13 @@ nothing was audited, and only the lock file's own tests (`test_locks.py`) hold.
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from tests.supply.auditing import audit_command, verdict
-from tests.supply.bill import BUILD, RUNTIME, write
+from tests.supply.auditing import audit_command, report_command, verdict, yanked
+from tests.supply.bill import DEV, RUNTIME, write
 
 
 @click.group()
@@ -30,11 +31,16 @@ def sbom(path: Path) -> None:
 
 @main.command()
 def audit() -> None:
-    """Exit code 1 if anything is known against what is shipped or builds it, or if the audit itself failed."""
-    done = subprocess.run(audit_command(RUNTIME, BUILD), capture_output=True, text=True, check=False)  # noqa: S603
-    line, code = verdict(done.stdout, done.stderr)
+    """Exit code 1 if anything is known against what is shipped, builds it or tests it, or if an audit failed."""
+    codes = [_told(audit_command(DEV), verdict), _told(report_command(DEV), yanked)]
+    sys.exit(max(codes))
+
+
+def _told(words: list[str], judge: Callable[[str, str], tuple[str, int]]) -> int:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  (programs of our environment)
+    line, code = judge(done.stdout, done.stderr)
     click.echo(line, err=code > 0)
-    sys.exit(code)
+    return code
 
 
 if __name__ == "__main__":

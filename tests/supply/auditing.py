@@ -19,6 +19,26 @@ def audit_command(*locks: Path) -> list[str]:
     return [str(Path(sys.executable).with_name("pip-audit")), *named, *form]
 
 
+def report_command(*locks: Path) -> list[str]:
+    """The words that ask the index which files it would give for these lock files, and install nothing."""
+    named = [word for lock in locks for word in ("-r", str(lock))]
+    form = ("--require-hashes", "--no-deps", "--dry-run", "--ignore-installed", "--quiet", "--report", "-")
+    return [sys.executable, "-m", "pip", "install", *named, *form]
+
+
+def yanked(out: str, err: str) -> tuple[str, int]:
+    """What to say of versions that their authors took back since (PEP 592), and the exit code."""
+    try:
+        packages = json.loads(out)["install"]
+    except (ValueError, KeyError, TypeError):
+        last = (err.strip().splitlines() or ["no answer"])[-1][:200]
+        return f"nobody was asked for what was yanked: {last}", 0 if DOWN.search(err) else 1
+    found = [each["metadata"] for each in packages if each["is_yanked"]]
+    named = [f"{each['name']} {each['version']}: yanked" for each in found]
+    said = f"{len(packages)} packages can be had, {len(found)} of them yanked"
+    return "\n".join((*named, said)), 1 if found else 0
+
+
 def verdict(out: str, err: str) -> tuple[str, int]:
     """What to say, and the exit code."""
     try:

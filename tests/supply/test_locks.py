@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,36 +11,33 @@ from pathlib import Path
 import pytest
 
 from rotator import __version__
-from tests.supply.bill import REPOSITORY, write
-
-LOCKS = REPOSITORY / "locks"
-REQUIREMENT = re.compile(
-    r"^([a-z0-9.-]+)==(\S+?)(?: ; [^\\\n]+)? \\$\n((?:^    --hash=sha256:[0-9a-f]{64}(?: \\)?$\n?)+)", re.MULTILINE
-)
+from tests.supply.bill import BUILD, DEV, REPOSITORY, RUNTIME, differences, locked, write
 
 
-def locked(name: str) -> dict[str, tuple[str, set[str]]]:
-    """The version and hashes of each package; every line of the file belongs to one."""
-    text = (LOCKS / name).read_text()
-    found = REQUIREMENT.findall(text)
-    assert "".join(REQUIREMENT.sub("", text).split()) == ""
-    assert len({package for package, _, _ in found}) == len(found)
-    return {package: (version, set(re.findall("[0-9a-f]{64}", hashes))) for package, version, hashes in found}
-
-
-@pytest.mark.parametrize("name", ["runtime.txt", "build.txt", "dev.txt"])
-def test_every_package_is_pinned_once_with_hashes(name: str) -> None:
+@pytest.mark.parametrize("lock", [RUNTIME, BUILD, DEV], ids=lambda lock: lock.stem)
+def test_every_package_is_pinned_once_with_hashes(lock: Path) -> None:
     """So that a mirror, or somebody in between, can give nothing else."""
-    packages = locked(name)
+    packages = locked(lock)
     assert packages
     assert all(hashes for _, hashes in packages.values())
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "build.txt"])
-def test_what_is_tested_is_what_is_shipped(name: str) -> None:
+@pytest.mark.parametrize("line", ["two", "two==1 \\\n", "one==1 \\\n    --hash=sha256:" + "1" * 64])
+def test_a_line_that_pins_nothing_is_refused(tmp_path: Path, line: str) -> None:
+    """Without a version, without a hash, or a package that was there already."""
+    lock = tmp_path / "lock.txt"
+    lock.write_text("one==1 \\\n    --hash=sha256:" + "0" * 64 + "\n")
+    assert locked(lock) == {"one": ("1", {"0" * 64})}
+    lock.write_text(lock.read_text() + line + "\n")
+    with pytest.raises(ValueError, match="pins one package"):
+        locked(lock)
+
+
+@pytest.mark.parametrize("lock", [RUNTIME, BUILD], ids=lambda lock: lock.stem)
+def test_what_is_tested_is_what_is_shipped(lock: Path) -> None:
     """The environment of the tests has the same versions, by the same hashes."""
-    tested = locked("dev.txt")
-    assert {package: tested.get(package) for package in locked(name)} == locked(name)
+    tested = locked(DEV)
+    assert {package: tested.get(package) for package in locked(lock)} == locked(lock)
 
 
 def test_the_packages_fit_together() -> None:
@@ -57,16 +53,28 @@ def test_the_bill_of_materials_names_every_package(tmp_path: Path) -> None:
         write(path)
     assert bills[0].read_bytes() == bills[1].read_bytes()
     bill = json.loads(bills[0].read_text())
-    named = {
-        part["name"]: (
-            part["version"],
-            {each["content"] for reference in part["externalReferences"] for each in reference["hashes"]},
-        )
-        for part in bill["components"]
-    }
-    assert named == locked("runtime.txt")
+    assert differences(bill, locked(RUNTIME)) == []
     assert all(part["purl"] == f"pkg:pypi/{part['name']}@{part['version']}" for part in bill["components"])
     assert (bill["specVersion"], bill["metadata"]["component"]["name"]) == ("1.6", "rotator")
+
+
+@pytest.mark.parametrize("fault", ["missing", "added", "version", "hash"])
+def test_a_bill_of_materials_that_is_not_of_the_lock_file_is_refused(tmp_path: Path, fault: str) -> None:
+    """By the name of the package that differs."""
+    write(tmp_path / "bill.json")
+    bill = json.loads((tmp_path / "bill.json").read_text())
+    part = next(each for each in bill["components"] if each["name"] == "boto3")
+    match fault:
+        case "missing":
+            bill["components"].remove(part)
+        case "added":
+            bill["components"].append(part | {"name": "boto4"})
+        case "version":
+            part["version"] = "0.1"
+        case "hash":
+            part["externalReferences"][0]["hashes"][0]["content"] = "0" * 64
+    (found,) = differences(bill, locked(RUNTIME))
+    assert found.startswith("boto4: the bill" if fault == "added" else "boto3: the bill")
 
 
 def test_the_wheel_is_the_same_from_the_same_source(tmp_path: Path) -> None:
@@ -81,7 +89,8 @@ def test_the_wheel_is_the_same_from_the_same_source(tmp_path: Path) -> None:
         for path in source.rglob("*.py"):
             os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
         words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / f"dist-{number}")]
-        subprocess.run(words, cwd=source, umask=umask, check=True, capture_output=True)  # noqa: S603  (our own build)
+        environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+        subprocess.run(words, cwd=source, env=environment, umask=umask, check=True, capture_output=True)  # noqa: S603  (our own build)
         (wheel,) = (tmp_path / f"dist-{number}").iterdir()
         assert wheel.name == f"rotator-{__version__}-py3-none-any.whl"
         sums.add(hashlib.sha256(wheel.read_bytes()).hexdigest())
