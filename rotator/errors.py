@@ -97,6 +97,8 @@ class UnparsableSecret(KeyringError):
 class UnparsableImage(KeyringError):
     """The image's name does not parse as a reference."""
 
+    exit_code = 2
+
 
 class MintError(RotatorError):
     """A cloud gave no credential. Of the SDK's error only its class, code and HTTP status are kept."""

@@ -36,10 +36,10 @@ _SECRET_SHAPES = re.compile(r"eyJ[\w-]{8,}\.[\w.-]+|ya29\.[\w.-]+|[A-Za-z0-9+/=_
 def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | None = None) -> None:
     """Send our log and what libraries log to `stream` (default: standard error)."""
     out = cast("TextIO", Steady(stream or sys.stderr))
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(sort_keys=False)
+    renderers: list[Processor] = (
+        [structlog.processors.JSONRenderer(sort_keys=False)]
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_no_traceback)
+        else [_shown, structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_no_traceback)]
     )
     structlog.configure(
         processors=[
@@ -47,7 +47,7 @@ def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | No
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             mask,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(out),
@@ -91,6 +91,11 @@ def masked(text: str) -> str:
     return _SECRET_SHAPES.sub(MASK, text)
 
 
+def printable(text: str) -> str:
+    """The text in which what would drive a terminal, or turn the direction of writing, is shown as an escape."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
 def where(error: BaseException) -> str:
     """Where an unexpected error was raised: file, line, function; never its message, which may hold anything."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -119,6 +124,11 @@ def _masked(value: object) -> object:
     if isinstance(value, BaseException):
         return type(value).__name__
     return value if isinstance(value, int | float | bool | None) else masked(str(value))
+
+
+def _shown(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """JSON has escapes of its own; in lists and mappings so has Python."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _no_traceback(_stream: TextIO, _info: object) -> None:

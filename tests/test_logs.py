@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -177,6 +177,16 @@ def test_a_warning_of_a_library_is_logged_as_one(stream: io.StringIO) -> None:
     event = only_event(stream)
     assert (event["event"], event["library"]) == ("library.logged", "py.warnings")
     assert "hunter2" not in stream.getvalue()
+
+
+def test_no_value_drives_the_terminal(stream: io.StringIO) -> None:
+    """In either form, what would is shown as an escape."""
+    for form in get_args(logs.LogFormat):
+        logs.configure("info", form, stream)
+        structlog.get_logger().info("a.test", message="\x1b[2Jgone\u202e", names=["\x1b[31m"])
+    found = stream.getvalue()
+    assert not set(found) & set("\x1b\u202e")
+    assert found.count(r"\x1b[2Jgone\u202e") + found.count(r"\u001b[2Jgone\u202e") == len(get_args(logs.LogFormat))
 
 
 def test_the_level_is_a_floor(stream: io.StringIO) -> None:

@@ -1,10 +1,13 @@
 """What a person reads on a terminal: tables, and one line for each thing that was done or is wrong."""
 
 import io
+import re
 from datetime import timedelta
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.text import Text
 
 from rotator import explain, screens
 from rotator.annotations import Note
@@ -289,6 +292,26 @@ SPANS = {
 def test_a_duration_as_a_person_says_it(duration: timedelta) -> None:
     """Rounded down; what is past has a minus."""
     assert screens.span(duration) == SPANS[duration]
+
+
+HOSTILE = "\x1b]0;own\x1b[2J\x1b[31mred\x9b1m\u202eback\x07\r"
+
+
+@pytest.mark.parametrize("part", ["text", "str", "group", "padding", "cell", "text cell"])
+def test_no_text_drives_the_terminal(part: str) -> None:
+    """Wherever it stands, what would is shown as an escape; the rest of it stays."""
+    table = screens.parts.table_of("one")
+    table.add_row(Text(HOSTILE) if part == "text cell" else HOSTILE)
+    parts = {"text": Text(HOSTILE), "str": HOSTILE, "group": Group(Text(HOSTILE)), "padding": Padding(Text(HOSTILE), 1)}
+    screen = screens.Screen(
+        file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor", markup=False
+    )
+    screen.print(parts.get(part, table), style="bold")
+    assert isinstance(screen.file, io.StringIO)
+    found = re.sub("\x1b\\[[0-9;]*m", "", screen.file.getvalue().replace("\x1b[31mred", "DRIVEN"))  # rich's own styles
+    assert r"\x1b]0;own\x1b[2J\x1b[31mred\x9b1m\u202eback" in "".join(found.split())  # a narrow cell is folded
+    assert not set(found) & set("\x1b\x07\x9b\u202e\r")
+    assert "DRIVEN" not in found
 
 
 def test_the_progress_bar_is_gone_when_it_is_done() -> None:

@@ -110,4 +110,4 @@ def end_now() -> None:
 
 def say(line: str) -> None:
     """What the program has to say beside its output, on standard error."""
-    click.echo(f"rotator: {line}", err=True)
+    click.echo(f"rotator: {logs.printable(line)}", err=True)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -33,7 +32,7 @@ LOOK_AGAIN = timedelta(seconds=3)
 
 @click.command(
     "explain",
-    epilog="\b\nExit codes:\n  0  it pulls\n  1  it does not, or nobody can tell\n  3  the cluster cannot be used",
+    epilog="\b\nExit codes:\n  0  it pulls\n  1  it does not, or nobody can tell\n  2, 3  as for every command",
 )
 @click.argument("image")
 @click.option("--namespace", "-n", type=Name(dots=False), required=True, help="Where the Pod is, or would be.")
@@ -69,7 +68,7 @@ def explain_image(
         if output == "json":
             click.echo(json.dumps(explanation.record(), indent=2))
         else:
-            Console().print(screens.explanation_screen(explanation, utc_now()))
+            screens.Screen().print(screens.explanation_screen(explanation, utc_now()))
     sys.exit(explanation.exit_code)
 
 
@@ -92,7 +91,7 @@ def show_status(options: Options, watch: bool, output: str) -> None:
             elif output == "json":
                 click.echo(json.dumps(status(cluster, config, namespace, utc_now()).record(), indent=2))
             else:
-                Console().print(screens.status_screen(status(cluster, config, namespace, utc_now()), utc_now()))
+                screens.Screen().print(screens.status_screen(status(cluster, config, namespace, utc_now()), utc_now()))
     finally:
         cluster.close()
 
@@ -127,7 +126,7 @@ def doctor(
     cluster = Cluster.connect(options.kubeconfig, options.context)
     try:
         cluster.check_reachable()
-        with screens.reading_shown(Console(stderr=True)) as progress:
+        with screens.reading_shown(screens.Screen(stderr=True)) as progress:
             diagnosis = examine(cluster, config, utc_now(), checks, namespace, progress, rotator)
     finally:
         cluster.close()
@@ -135,13 +134,13 @@ def doctor(
         if output == "json":
             click.echo(json.dumps(diagnosis.record(), indent=2))
         else:
-            Console().print(screens.diagnosis_screen(diagnosis))
+            screens.Screen().print(screens.diagnosis_screen(diagnosis))
     sys.exit(diagnosis.exit_code)
 
 
 def _watch_status(look: Callable[[], Status], stop: threading.Event) -> None:
     """Show it anew until `stop` is set; what cannot be read for once is said in its place."""
-    console = Console()
+    console = screens.Screen()
     with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
         while not stop.is_set():
             try:

@@ -62,7 +62,7 @@ def check(options: Options, output: str, detailed: bool) -> None:
 
 
 def _one_pass(options: Options, output: str, *, write: bool, detailed: bool = False) -> int:
-    console = Console()
+    console = screens.Screen()
     shown = ("table" if console.is_terminal else "logs") if output == "auto" else output
     configure_logs(options, quiet=shown == "table")
     with _rotation(options) as rotation, stopped_by_signals(rotation.stop) as signals:

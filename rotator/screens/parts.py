@@ -1,18 +1,33 @@
 """What the screens are made of: a table, a span of time, names of namespaces, a line beneath another."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from rotator.logs import printable
+
 SHOWN = 20
 """Lines of detail before the rest is only counted: a rotation of 10,000 namespaces is still one screen."""
+
+
+class Screen(Console):
+    """A terminal, or what stands for one; no text from a cluster or a registry can drive it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is written for it; rich itself lets escape sequences through."""
+        if isinstance(renderable, Text) and (plain := printable(renderable.plain)) != renderable.plain:
+            renderable = Text(plain, style=renderable.style)
+        if isinstance(renderable, str):
+            renderable = printable(renderable)
+        return super().render(renderable, options)
 
 
 def table_of(*columns: str) -> Table:

@@ -137,7 +137,7 @@ def test_the_table_is_readable_at_eighty_columns(served: Shell) -> None:
         ((str(IMAGE), "-n", "team-a"), 2, "name a Pod with --pod, or a ServiceAccount"),
         ((str(IMAGE), "-n", "team-a", "-s", "a", "-p", "b"), 2, "name a Pod with --pod, or a ServiceAccount"),
         ((str(IMAGE), "-s", ACCOUNT), 2, "--namespace"),
-        (("UPPER/CASE:x", "-n", "team-a", "-s", ACCOUNT), 1, "is not a valid name; write host/path:tag"),
+        (("UPPER/CASE:x", "-n", "team-a", "-s", ACCOUNT), 2, "is not a valid name; write host/path:tag"),
         ((str(IMAGE), "-n", "team-a", "-s", "nobody"), 1, "get serviceaccounts nobody in namespace team-a: not found"),
         ((str(IMAGE), "-n", "team-a", "-p", "nothing"), 1, "get pods nothing in namespace team-a: not found"),
     ],

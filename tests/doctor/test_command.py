@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.doctor.test_faults import NAMES
+from tests.doctor.test_faults import NAMES, let_a_pull_fail
 from tests.doctor.ward import Ward
 from tests.outside import SECRET
 
@@ -90,6 +90,15 @@ def test_the_table_names_the_trouble_at_80_columns_and_without_colour(ward: Ward
     assert re.search(r"^✗ references-in-place *$", plain, re.MULTILINE)
     assert "✓ images-pulled       no Pod waits" in plain
     assert f"ServiceAccount {ward.namespace}/workers" in plain
+
+
+def test_no_words_of_a_registry_drive_the_terminal(ward: Ward) -> None:
+    """A kubelet repeats them in a Pod's status: what would is shown as an escape."""
+    let_a_pull_fail(ward, "\x1b]0;own\x07\x1b[2J")
+    done = ward.installation.run("doctor", "-n", ward.namespace, *these("images-pulled"), COLUMNS="200")
+    assert done.returncode == 1
+    assert r"\x1b]0;own\x1b[2J" in done.stdout
+    assert not set(done.stdout) & set("\x1b\x07")
 
 
 def test_what_may_not_be_read_is_said_and_not_taken_for_well(ward: Ward) -> None:

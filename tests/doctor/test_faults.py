@@ -94,9 +94,9 @@ def make_strict(ward: Ward) -> None:
     ward.add_deployment("strict", imagePullSecrets=[{"name": "elsewhere"}, {"name": SECRET}])
 
 
-def let_a_pull_fail(ward: Ward) -> None:
-    """As a kubelet reports it."""
-    waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{IMAGE}": 401 Unauthorized'}
+def let_a_pull_fail(ward: Ward, words: str = "401 Unauthorized") -> None:
+    """As a kubelet reports it, with the registry's words."""
+    waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{IMAGE}": {words}'}
     status = {"name": "main", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0}
     ward.patch("pods/worker-0/status", {"status": {"containerStatuses": [{**status, "state": {"waiting": waiting}}]}})
 
