@@ -207,7 +207,7 @@ def _container(wanted: Wanted, command: str) -> Manifest:
         "args": [command],
         "env": [{"name": name, "value": value} for name, value in variables.items()],
         **(_served() if wanted.runs else {}),
-        # docs/benchmarks.md: 100 to 133 MiB with 10,000 namespaces; no limit of CPU, which would stall a renewal
+        # docs/benchmarks.md: 118 MiB at most with 10,000 namespaces; no limit of CPU, which would stall a renewal
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
