@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from rotator.model import Action, State
 from rotator.rotation import Outcome
@@ -289,6 +290,27 @@ def test_what_expires_first_is_written_first(world: World) -> None:
     written = written_namespaces(world)
     assert world.once().exit_code == 0
     assert [name for name, _ in written] == ["team-c", "team-b", "team-a"]
+
+
+def test_as_many_are_written_at_a_time_as_is_configured(world: World) -> None:
+    """Three, and no fourth, though the first three wait for it for a while."""
+    world.configure(f"{ECR_ONLY}fanOut: {{concurrency: 3}}\n")
+    world.add_namespaces(*(f"team-{n}" for n in range(12)))
+    four, crowded = threading.Barrier(4), []
+
+    def meet(call: Call) -> None:
+        if (call.verb, call.place.resource.name) == ("patch", "secrets"):
+            with suppress(threading.BrokenBarrierError):
+                four.wait(timeout=1)
+                crowded.append(call.place.namespace)
+
+    world.api.before_request(meet)
+    rotation = world.rotation()
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(rotation.run)
+        eventually(lambda: four.n_waiting == 3, "three at a time")
+        assert report.result().exit_code == 0
+    assert crowded == []
 
 
 def test_what_has_time_is_written_at_the_configured_pace(world: World) -> None:
