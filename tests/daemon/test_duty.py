@@ -127,6 +127,24 @@ def test_who_is_told_to_end_in_a_pass_writes_nothing_more_in_it(world: World) ->
     assert 1 <= patches <= world.config.fan_out.concurrency
 
 
+def test_a_sweep_takes_its_time_over_what_has_time(world: World) -> None:
+    """With hours left no burst of writes goes out."""
+    world.configure(f"{ECR_ONLY}fanOut: {{perSecond: 5}}\n")
+    world.add_namespaces("team-a", "team-b", "team-c")
+    world.once()
+    world.clock.advance(hours=7)
+    moments = []
+
+    def note(call: Call) -> None:
+        if (call.verb, call.place.resource.name) == ("patch", "secrets"):
+            moments.append(time.monotonic())
+
+    world.api.before_request(note)
+    with on_duty(world.rotation()):
+        assert wait_until(lambda: len(moments) == 3, 30)
+    assert moments[-1] - moments[0] > 0.3  # two pauses of 0.2 s, less what the first was late
+
+
 def test_a_repair_that_the_api_server_did_not_answer_is_tried_again_long_before_the_sweep(world: World) -> None:
     """500 as often as one request is sent: the queue brings the namespace back."""
     world.add_namespaces("team-a")

@@ -319,12 +319,15 @@ def test_what_has_time_is_written_at_the_configured_pace(world: World) -> None:
     world.add_namespaces("team-a", "team-b", "team-c")
     world.once()
     world.clock.advance(hours=7)
-    world.add_namespaces("team-d")
+    world.add_namespaces(*(f"team-new-{n}" for n in range(50)))
     written = written_namespaces(world)
     assert world.rotation().run(paced=True).exit_code == 0
-    assert {name for name, _ in written} == {"team-a", "team-b", "team-c", "team-d"}
-    moments = sorted(moment for name, moment in written if name != "team-d")
-    assert moments[-1] - moments[0] > 0.3  # two pauses of 0.2 s, less what the first was late
+    assert len(written) == 53
+    at_leisure, at_once = (
+        sorted(moment for name, moment in written if ("new" in name) is is_new) for is_new in (False, True)
+    )
+    assert at_leisure[-1] - at_leisure[0] > 0.3  # two pauses of 0.2 s, less what the first was late
+    assert at_once[-1] - at_once[0] < 5  # 49 such pauses are 10 s
 
 
 def test_a_pass_that_takes_its_time_hurries_for_the_next(world: World) -> None:
