@@ -103,10 +103,8 @@ class Applying:
         with suppress(IndexError):
             while flow.join(number):
                 namespace, changes = waiting.popleft()
-                if all(map(self._urgency, changes)):
-                    pace.keep()
-                began = self.seconds()
-                found = results[namespace] = self._apply_safely(changes)
+                found, began = self._apply_safely(changes, pace)
+                results[namespace] = found
                 if not any(isinstance(result.error, ServerFailed) for result in found):
                     flow.note(began, len(changes))
         flow.end()
@@ -137,13 +135,22 @@ class Applying:
             return Result(change, unwritten(change))
         return Result(change, Outcome.PLANNED, entries=changed_entries(desired, record, change.needs))
 
-    def _apply_safely(self, changes: list[Change]) -> list[Result]:
+    def _apply_safely(self, changes: list[Change], pace: Pace) -> tuple[list[Result], float]:
+        """What became of them, and when it began: after the wait for their turn, where they have time."""
+        began = self.seconds()
         try:
-            return self._apply_namespace(changes)
+            if all(map(self._urgency, changes)) and not (pace.is_early and self._is_idle(changes)):
+                pace.keep()
+                began = self.seconds()
+            return self._apply_namespace(changes), began
         except Exception as error:  # noqa: BLE001  (a defect that one namespace meets must not end the fan-out)
             defect = RotatorError(f"{type(error).__name__} {where(error)}", hint="please report this")
             log.error("change.failed", namespace=changes[0].subject.namespace, message=defect.message)  # noqa: TRY400
-            return [Result(change, Outcome.FAILED, defect) for change in changes]
+            return [Result(change, Outcome.FAILED, defect) for change in changes], began
+
+    def _is_idle(self, changes: list[Change]) -> bool:
+        """Whether there is nothing newer to write, as in an outage of a cloud: then nothing is paced either."""
+        return all(self.foresee(change).outcome is not Outcome.PLANNED for change in changes)
 
     def _apply_namespace(self, changes: list[Change]) -> list[Result]:
         # A Pod takes its pull secrets from the ServiceAccount when it is created, and the kubelet waits for a missing

@@ -36,6 +36,11 @@ class Pace:
         self._lock = threading.Lock()
         self._next = seconds()
 
+    @property
+    def is_early(self) -> bool:
+        """Whether the next turn has not come yet."""
+        return self._next > self._seconds()
+
     def keep(self) -> None:
         """Wait for the next turn. A turn that nobody took in time is not made up for."""
         with self._lock:

@@ -54,6 +54,17 @@ def test_turns_come_one_after_the_other() -> None:
     assert turns(pace, hand, 4) == pytest.approx([0, 0.25, 0.5, 0.75])
 
 
+def test_before_its_turn_it_is_early() -> None:
+    """And not with the first one, or when the turn has come."""
+    hand = Hand()
+    pace = Pace(0.25, lambda: False, hand.seconds, hand.sleep)
+    seen = [pace.is_early]
+    pace.keep()
+    seen.append(pace.is_early)
+    hand.sleep(0.25)
+    assert [*seen, pace.is_early] == [False, True, False]
+
+
 def test_a_slow_time_is_not_made_up_for() -> None:
     """After it the writes would come in a burst."""
     hand = Hand()

@@ -349,6 +349,19 @@ def test_a_pass_that_takes_its_time_hurries_for_the_next(world: World) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_nothing_is_paced_where_there_is_nothing_to_write(world: World) -> None:
+    """In an outage of the cloud, too, a pass ends and says so; at one a second this would take half a minute."""
+    world.configure(f"{ECR_ONLY}fanOut: {{perSecond: 1}}\n")
+    world.add_namespaces(*(f"team-{n}" for n in range(30)))
+    world.once()
+    world.clock.advance(hours=7)
+    world.net.aws.fault = Fault.DOWN
+    began = time.monotonic()
+    report = world.rotation().run(paced=True)
+    assert {result.outcome for result in report.results} == {Outcome.WAITING, Outcome.NOTHING}
+    assert time.monotonic() - began < 20
+
+
 def written_namespaces(world: World) -> list[tuple[str, float]]:
     """The namespaces of the Secrets that are written from now on, and when (time.monotonic)."""
     written: list[tuple[str, float]] = []
