@@ -38,8 +38,8 @@ class Pace:
 
     @property
     def is_early(self) -> bool:
-        """Whether the next turn has not come yet."""
-        return self._next > self._seconds()
+        """Whether the next turn has not come yet, and would be waited for."""
+        return self._next > self._seconds() and not self._hurries()
 
     def keep(self) -> None:
         """Wait for the next turn. A turn that nobody took in time is not made up for."""

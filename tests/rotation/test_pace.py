@@ -55,14 +55,17 @@ def test_turns_come_one_after_the_other() -> None:
 
 
 def test_before_its_turn_it_is_early() -> None:
-    """And not with the first one, or when the turn has come."""
-    hand = Hand()
-    pace = Pace(0.25, lambda: False, hand.seconds, hand.sleep)
+    """And not with the first one, or in a hurry, or when the turn has come."""
+    hand, hurry = Hand(), [False]
+    pace = Pace(0.25, lambda: hurry[0], hand.seconds, hand.sleep)
     seen = [pace.is_early]
     pace.keep()
     seen.append(pace.is_early)
+    hurry[0] = True
+    seen.append(pace.is_early)
+    hurry[0] = False
     hand.sleep(0.25)
-    assert [*seen, pace.is_early] == [False, True, False]
+    assert [*seen, pace.is_early] == [False, True, False, False]
 
 
 def test_a_slow_time_is_not_made_up_for() -> None:
