@@ -34,7 +34,7 @@ examples: $(VENV)/ready  ## print deploy/examples, the schema of the chart's val
 	@$(BIN)/python -m tests.deploy.examples
 	@$(BIN)/python -m tests.config.reference
 
-monitoring: $(VENV)/ready  ## make deploy/monitoring/prometheusrule.yaml from rules.yaml
+monitoring: $(VENV)/ready  ## make the PrometheusRules and the chart's copies from deploy/monitoring
 	@$(BIN)/python -m tests.monitoring
 
 lint: $(VENV)/ready  ## ruff, mypy, the house's layers and the Dockerfile

@@ -1,20 +1,22 @@
-"""What an expression of PromQL asks for, and what rotator gives: names, labels, and values that can occur."""
+"""What an expression of PromQL asks for, and what rotator or kube-state-metrics gives: names, labels, and values."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from rotator.metrics import Metrics
 from rotator.model import Action, Change, Kind, State, Subject
 from rotator.rotation.report import RegistryStatus, Report
 from tests.build import NOW, SECRET, config, snapshot
-from tests.scraping import Scrape, scrape
+from tests.scraping import Scrape, parsed, scrape
 
 OF_THE_TARGET = {"cluster", "namespace", "job", "pod", "instance"}
 """Labels that Prometheus adds to every series of a target."""
 
-_SELECTOR = re.compile(r"\b((?:rotator|process)_\w+)(?:\{([^}]*)\})?")
+_SELECTOR = re.compile(r"\b((?:rotator|process|kube)_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r"""(\w+)\s*(=~|!=|!~|=)\s*["']([^"']*)["']""")
 _GROUPING = re.compile(r"\b(?:by|on|without)\s*\(([^)]*)\)")
 
@@ -50,13 +52,27 @@ def exposed() -> Scrape:
     return scrape(metrics)
 
 
+_OF_A_CRONJOB = """\
+# TYPE kube_cronjob_created gauge
+kube_cronjob_created{namespace="rotator",cronjob="rotator"} 1.790000000e+09
+# TYPE kube_cronjob_status_last_successful_time gauge
+kube_cronjob_status_last_successful_time{namespace="rotator",cronjob="rotator"} 1.790000300e+09
+"""
+"""After "CronJob Metrics" (docs/metrics/workload/cronjob-metrics.md of kubernetes/kube-state-metrics)."""
+
+
+def of_kube_state_metrics() -> Scrape:
+    """What its documentation says that kube-state-metrics tells of a CronJob."""
+    return parsed(text_string_to_metric_families(_OF_A_CRONJOB))
+
+
 def _published(registry: str) -> RegistryStatus:
     end = NOW + timedelta(hours=1)
     return RegistryStatus(registry, "ecr", (), published_since=NOW, published_due=NOW, published_until=end)
 
 
 def faults(expression: str, scraped: Scrape) -> Iterator[str]:
-    """What it asks for and rotator does not have; nothing if it is sound."""
+    """What it asks for and the scrape does not have; nothing if it is sound."""
     known = set(OF_THE_TARGET)
     for selector in selectors(expression):
         series = [dict(labels) for labels in scraped.values(selector.name)]

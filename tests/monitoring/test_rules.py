@@ -1,21 +1,48 @@
 """The alerts: each is known to Prometheus, asks for what rotator says, rings, is silent, and leads to a paragraph."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults
+from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults, of_kube_state_metrics
 from tests.monitoring.promtool import promtool
-from tests.monitoring.wrapping import PROMETHEUS_RULE, RULES, files
+from tests.monitoring.wrapping import RULES, RULES_OF_CRONJOB, files, prometheus_rule
 from tests.scraping import Scrape
 
-CASES = Path(__file__).with_name("alerts.yaml")
-DOCS = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
-ALERTS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
-NAMES = [alert["alert"] for alert in ALERTS]
+HERE = Path(__file__).parent
+DOCS = (HERE.parents[1] / "docs" / "alerts.md").read_text()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A rule file, the cases that show it, and the labels that each of its alerts has."""
+
+    file: Path
+    cases: Path
+    labels: frozenset[str]
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """As they are written."""
+        (group,) = yaml.safe_load(self.file.read_text())["groups"]
+        rules: list[dict[str, Any]] = group["rules"]
+        return rules
+
+    @property
+    def names(self) -> list[str]:
+        """Of its alerts."""
+        return [alert["alert"] for alert in self.alerts]
+
+
+OF_DEPLOYMENT = Rules(RULES, HERE / "alerts.yaml", frozenset({"cluster", "namespace", "job"}))
+OF_CRONJOB = Rules(RULES_OF_CRONJOB, HERE / "alerts-cronjob.yaml", frozenset({"cluster", "namespace"}))
+BOTH = (OF_DEPLOYMENT, OF_CRONJOB)
+ALERTS = [pytest.param(alert, rules, id=alert["alert"]) for rules in BOTH for alert in rules.alerts]
+each_file = pytest.mark.parametrize("rules", BOTH, ids=lambda rules: rules.file.name)
 
 
 @pytest.fixture(scope="module")
@@ -24,63 +51,72 @@ def scraped() -> Scrape:
     return exposed()
 
 
-def test_prometheus_takes_the_rules() -> None:
+@each_file
+def test_prometheus_takes_the_rules(rules: Rules) -> None:
     """And finds each in them."""
-    done = promtool("check", "rules", RULES)
+    done = promtool("check", "rules", rules.file)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(ALERTS)} rules found" in done.stdout
+    assert f"{len(rules.alerts)} rules found" in done.stdout
 
 
-def test_each_alert_rings_when_it_should_and_not_before() -> None:
-    """With its words, by Prometheus's own reckoning: alerts.yaml says at which times."""
-    done = promtool("test", "rules", CASES)
+@each_file
+def test_each_alert_rings_when_it_should_and_not_before(rules: Rules) -> None:
+    """With its words, by Prometheus's own reckoning: the cases say at which times."""
+    done = promtool("test", "rules", rules.cases)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_each_alert_is_seen_ringing_and_silent() -> None:
+@each_file
+def test_each_alert_is_seen_ringing_and_silent(rules: Rules) -> None:
     """An alert without such a case could ring always, or never."""
-    checks = [check for case in yaml.safe_load(CASES.read_text())["tests"] for check in case["alert_rule_test"]]
-    assert {check["alertname"] for check in checks if check.get("exp_alerts")} == set(NAMES)
-    assert {check["alertname"] for check in checks if not check.get("exp_alerts")} == set(NAMES)
+    checks = [check for case in yaml.safe_load(rules.cases.read_text())["tests"] for check in case["alert_rule_test"]]
+    assert {check["alertname"] for check in checks if check.get("exp_alerts")} == set(rules.names)
+    assert {check["alertname"] for check in checks if not check.get("exp_alerts")} == set(rules.names)
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
-def test_an_alert_asks_for_what_rotator_says(alert: dict[str, Any], scraped: Scrape) -> None:
+@pytest.mark.parametrize(("alert", "rules"), ALERTS)
+def test_an_alert_asks_for_what_there_is(alert: dict[str, Any], rules: Rules, scraped: Scrape) -> None:
     """Names, labels and values: an alert on a series that nobody has is silent for ever."""
-    assert list(faults(alert["expr"], scraped)) == []
+    said = scraped if rules is OF_DEPLOYMENT else of_kube_state_metrics()
+    assert list(faults(alert["expr"], said)) == []
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
-def test_the_words_of_an_alert_name_labels_that_it_has(alert: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("alert", "rules"), ALERTS)
+def test_the_words_of_an_alert_name_labels_that_it_has(alert: dict[str, Any], rules: Rules) -> None:
     """Those that its expression groups by: another would be an empty place in the text."""
     kept = re.search(r"\bby \(([^)]*)\)", alert["expr"])
     labels = set(re.findall(r"\w+", kept[1])) if kept else set()
     assert set(re.findall(r"\$labels\.(\w+)", yaml.safe_dump(alert["annotations"]))) <= labels
-    assert kept is None or OF_THE_TARGET & labels == {"cluster", "namespace", "job"}
+    assert kept is None or OF_THE_TARGET & labels == rules.labels
 
 
 def test_each_alert_has_a_paragraph_that_says_what_to_do() -> None:
     """Its runbook is the heading of that name in docs/alerts.md, which has no others."""
-    assert re.findall(r"^### (\w+)$", DOCS, re.MULTILINE) == NAMES
-    for alert in ALERTS:
+    assert re.findall(r"^### (\w+)$", DOCS, re.MULTILINE) == [name for rules in BOTH for name in rules.names]
+    for alert in (alert for rules in BOTH for alert in rules.alerts):
         assert alert["annotations"].keys() == {"summary", "description", "runbook"}
         assert alert["annotations"]["runbook"] == f"docs/alerts.md#{alert['alert'].lower()}"
 
 
 def test_each_wait_has_its_reason_and_each_alert_one_of_two_severities() -> None:
-    """Beside the `for`, where whoever changes it reads it; the table of docs/alerts.md says both."""
-    assert len(re.findall(r"^ +for: \w+  # .+", RULES.read_text(), re.MULTILINE)) == len(ALERTS)
+    """Beside the `for`, where whoever changes it reads it; the tables of docs/alerts.md say both."""
+    alerts = [alert for rules in BOTH for alert in rules.alerts]
+    for rules in BOTH:
+        reasons = re.findall(r"^ +for: \w+  # .+", rules.file.read_text(), re.MULTILINE)
+        assert len(reasons) == len(rules.alerts)
     rows = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| (\w+) \| (\w+) \|", DOCS, re.MULTILINE)
     assert rows == [
-        (alert["alert"], alert["alert"].lower(), alert["labels"]["severity"], alert["for"]) for alert in ALERTS
+        (alert["alert"], alert["alert"].lower(), alert["labels"]["severity"], alert["for"]) for alert in alerts
     ]
-    assert {alert["labels"]["severity"] for alert in ALERTS} == {"page", "ticket"}
+    assert {alert["labels"]["severity"] for alert in alerts} == {"page", "ticket"}
 
 
-def test_the_prometheus_rule_is_the_rule_file() -> None:
-    """`make monitoring` was run after the last change; its `spec` is the rule file, and the chart has copies."""
+def test_the_prometheus_rules_are_the_rule_files() -> None:
+    """`make monitoring` was run after the last change; their `spec` is the rule file, and the chart has copies."""
     assert {path: path.read_text() for path in files()} == files()
-    assert yaml.safe_load(PROMETHEUS_RULE.read_text())["spec"] == yaml.safe_load(RULES.read_text())
+    for rules in BOTH:
+        made = yaml.safe_load(prometheus_rule(rules.file).read_text())
+        assert made["spec"] == yaml.safe_load(rules.file.read_text())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""What is made of the rule file and the dashboard: a PrometheusRule, and copies where the chart can read them.
+"""What is made of the rule files and the dashboard: PrometheusRules, and copies where the chart can read them.
 
-The PrometheusRule is the same text, indented: as text and not as YAML, so that its comments, which say why each `for`
+A PrometheusRule is the same text, indented: as text and not as YAML, so that its comments, which say why each `for`
 is as long as it is, come along.
 """
 
@@ -9,12 +9,12 @@ from textwrap import indent
 
 HERE = Path(__file__).parents[2] / "deploy" / "monitoring"
 RULES = HERE / "rules.yaml"
+RULES_OF_CRONJOB = HERE / "rules-cronjob.yaml"
 DASHBOARD = HERE / "dashboard.json"
-PROMETHEUS_RULE = HERE / "prometheusrule.yaml"
 IN_THE_CHART = HERE.parent / "chart" / "files"
 
 HEAD = """\
-# Made from rules.yaml by `make monitoring`: change it there.
+# Made from {} by `make monitoring`: change it there.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -25,12 +25,15 @@ spec:
 """
 
 
-def prometheus_rule(rules: str) -> str:
-    """This rule file as the Prometheus Operator reads it: `spec` is the file."""
-    return HEAD + indent(rules, "  ")
+def prometheus_rule(rules: Path) -> Path:
+    """Where the PrometheusRule of this rule file stands."""
+    return rules.with_name(f"prometheus{rules.name.replace('rules', 'rule')}")
 
 
 def files() -> dict[Path, str]:
     """Every file that is made, and what is to stand in it. A chart can read only what lies in its own folder."""
-    copies = {IN_THE_CHART / each.name: each.read_text() for each in (RULES, DASHBOARD)}
-    return {PROMETHEUS_RULE: prometheus_rule(RULES.read_text()), **copies}
+    copied = {each: each.read_text() for each in (RULES, RULES_OF_CRONJOB, DASHBOARD)}
+    wrapped = {
+        prometheus_rule(each): HEAD.format(each.name) + indent(copied[each], "  ") for each in (RULES, RULES_OF_CRONJOB)
+    }
+    return wrapped | {IN_THE_CHART / each.name: text for each, text in copied.items()}
