@@ -25,6 +25,10 @@ PORTS = {"metrics": 8080, "health": 8081}
 API_PORTS = (443, 6443)
 """Where API servers, clouds and registries listen; a policy sees the API server's own port, not that of its Service."""
 
+_FIELD = "[0-9A-Za-z*?/,-]+"
+CRON = f"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9hms]+)|{_FIELD}( {_FIELD}){{4}}"
+"""The form of a CronJob's schedule: five fields, or a word ("CronJob", kubernetes.io)."""
+
 METADATA = (
     ("169.254.169.254/32", 80),  # AWS, Azure, Google: instance metadata
     ("169.254.169.252/32", 988),  # GKE: the metadata server of workload identity, on each node
@@ -142,7 +146,8 @@ def _running(config: Config, wanted: Wanted) -> Iterator[Manifest]:
     }
     yield {**_object("Deployment", wanted, "apps/v1"), "spec": spec}
     if several:
-        budget = {"maxUnavailable": 1, "selector": {"matchLabels": wanted.labels}}
+        selected = {"selector": {"matchLabels": wanted.labels}}
+        budget = {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", **selected}
         yield {**_object("PodDisruptionBudget", wanted, "policy/v1"), "spec": budget}
     ports = [{"name": "metrics", "port": PORTS["metrics"], "targetPort": "metrics"}]
     service = {"clusterIP": "None", "selector": wanted.labels, "ports": ports}

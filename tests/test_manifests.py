@@ -57,6 +57,12 @@ def test_the_roles_are_those_of_rotator_rbac(mode: Any) -> None:  # noqa: ANN401
     assert [each for each in objects if each["apiVersion"].startswith(rbac.API)] == expected
 
 
+def test_a_drain_takes_one_replica_at_a_time_and_waits_for_none_that_is_not_ready() -> None:
+    """Two that cannot start would otherwise keep their nodes from being drained."""
+    budget = made()["PodDisruptionBudget"]["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
 def test_without_a_lease_there_are_never_two_writers() -> None:
     """One replica, which ends before the next begins; with a Lease two, in turn."""
     with_lease, without = (made(content=content)["Deployment"]["spec"] for content in (CONTENT, WITHOUT_LEASE))

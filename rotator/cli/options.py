@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec
 
 import click
 
-from rotator import logs
+from rotator import logs, manifests
 from rotator.rbac import Subject
 
 P = ParamSpec("P")
@@ -103,6 +103,18 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not key or not equals:
             self.fail("write it as KEY=VALUE", param, ctx)
         return key, rest
+
+
+class Schedule(click.ParamType[str]):
+    """When a CronJob runs."""
+
+    name = "schedule"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The schedule itself."""
+        if not re.fullmatch(manifests.CRON, value):
+            self.fail('write the five fields of cron, as in "*/5 * * * *"', param, ctx)
+        return value
 
 
 class Account(click.ParamType[Subject]):

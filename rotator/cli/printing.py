@@ -10,7 +10,7 @@ import click
 from rotator import config as configuration
 from rotator import logs, manifests, rbac, schemas
 from rotator.cli.ending import output_named
-from rotator.cli.options import Name, Pair, config_option
+from rotator.cli.options import Name, Pair, Schedule, config_option
 from rotator.errors import ConfigError
 
 
@@ -62,7 +62,11 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 @click.option("--name", type=Name(dots=False), default="rotator", show_default=True, help="Of every object.")
 @click.option("--image", default=manifests.Wanted().image, show_default=True, help="As your nodes pull it.")
 @click.option(
-    "--schedule", default=manifests.Wanted().schedule, show_default=True, help="Of the CronJob, in the form of cron."
+    "--schedule",
+    type=Schedule(),
+    default=manifests.Wanted().schedule,
+    show_default=True,
+    help="Of the CronJob, in the form of cron.",
 )
 @click.option(
     "--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="What rotator logs there."
@@ -106,6 +110,9 @@ def print_manifests(
     """Print all that rotator needs in a cluster, for `kubectl apply --server-side -f -`."""
     content = configuration.read(config_file)
     config = configuration.parse(content, str(config_file))
+    if taken := manifests.Wanted().labels.keys() & dict(pod_labels).keys():
+        msg = f"{', '.join(sorted(taken))}: the Pods are selected by it; take another label"
+        raise click.BadParameter(msg, param_hint="--pod-label")
     wanted = manifests.Wanted(
         annotations=dict(annotations),
         pod_labels=dict(pod_labels),

@@ -16,11 +16,13 @@ from click.testing import CliRunner
 
 from rotator import config
 from rotator.cli import cli
+from rotator.manifests import CRON, Wanted
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLES = DEPLOY / "examples"
 SCHEMA = DEPLOY / "chart" / "values.schema.json"
 COMMAND = re.compile(r"\[\S+\]\(([a-z-]+)\):\n\n```console\n\$ rotator manifests (.*?)^```$", re.MULTILINE | re.DOTALL)
+LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
 NOT_IN_GO = re.compile(r"\(\?[=!<]|\{[0-9,]*[0-9]{4,}\}")
 """Looking ahead or behind, and counts above 1,000 ("Syntax", github.com/google/re2/wiki)."""
 
@@ -71,10 +73,13 @@ def _values(name: str, words: list[str]) -> dict[str, Any]:
 
 
 def schema() -> str:
-    """The schema of the chart's values, with that of the configuration as it is now."""
+    """The schema of the chart's values, with what is the program's: configuration, schedules, labels that select."""
     whole, ours = json.loads(SCHEMA.read_text()), _for_go(config.schema())
     whole["$defs"] = ours.pop("$defs")
     whole["properties"]["config"] = {key: value for key, value in ours.items() if key not in {"$schema", "title"}}
+    whole["properties"]["schedule"] = {"type": "string", "pattern": f"^({CRON})$"}
+    for labels in ("commonLabels", "podLabels"):
+        whole["properties"][labels] = {**LABELS, "properties": dict.fromkeys(Wanted().labels, False)}
     return json.dumps(whole, indent=2) + "\n"
 
 

@@ -1,5 +1,6 @@
 """The chart: roles as `rotator rbac` prints them, every value where it belongs, and mistakes in one clear line."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,52 @@ def test_one_replica_needs_no_budget(helm: Helm) -> None:
     assert "PodDisruptionBudget" not in {each["kind"] for each in helm.template({**VALUES, "replicas": 1})}
 
 
+OWN = {"labels": {"team": "own"}}
+EVERYWHERE = {
+    "commonLabels": {"team": "common", "cost": "1"},
+    "podLabels": OWN["labels"],
+    "prometheusRule": {"enabled": True, **OWN},
+    "dashboard": {"enabled": True, **OWN},
+}
+
+
+@pytest.mark.parametrize("mode", ["deployment", "cronjob"])
+def test_a_label_of_its_own_counts_before_one_of_all(helm: Helm, mode: str) -> None:
+    """Each key stands once: a reader of YAML may refuse the second, or take either."""
+    monitors = {"serviceMonitor": {"enabled": True, **OWN}, "podMonitor": {"enabled": True, **OWN}}
+    done = helm.run("template", str(CHART), values={**VALUES, **EVERYWHERE, "mode": mode, "metrics": monitors})
+    assert done.returncode == 0, done.stderr
+    documents = list(yaml.compose_all(done.stdout))
+    assert [key for each in documents for key in twice(each)] == []
+    made = list(yaml.safe_load_all(done.stdout))
+    own = [each["metadata"] for each in made if each["kind"] in {"ServiceMonitor", "PodMonitor", "PrometheusRule"}]
+    own += [template(made)["metadata"], *(each["metadata"] for each in made if "rotator.json" in each.get("data", {}))]
+    assert [each["labels"]["team"] for each in own] == ["own"] * (5 if mode == "deployment" else 3)
+    assert {each["labels"]["cost"] for each in own} == {"1"}
+    assert {each["metadata"]["labels"]["team"] for each in made} == {"common", "own"}
+
+
+def twice(node: yaml.Node | None) -> Iterator[str]:
+    """Keys that one mapping has twice."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from twice(item)
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from (key for key in keys if keys.count(key) > 1)
+        for _, value in node.value:
+            yield from twice(value)
+
+
+def test_a_cronjob_has_its_own_alerts(helm: Helm) -> None:
+    """Those of the daemon would ring for ever: a CronJob says nothing of itself. They go by the release's name."""
+    values = {**VALUES, "mode": "cronjob", "prometheusRule": {"enabled": True}}
+    text = (examples.DEPLOY / "monitoring" / "rules-cronjob.yaml").read_text()
+    assert of_kind(helm.template(values), "PrometheusRule")["spec"] == yaml.safe_load(text)
+    of_another = of_kind(helm.template(values, name="turner"), "PrometheusRule")["spec"]
+    assert of_another == yaml.safe_load(text.replace('cronjob="rotator"', 'cronjob="turner"'))
+
+
 def test_the_alerts_and_the_dashboard_are_those_of_the_repository(helm: Helm) -> None:
     """The chart has no others."""
     made = helm.template({**VALUES, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}})
@@ -173,6 +220,10 @@ MISTAKES: list[tuple[Object, str]] = [
     ({**VALUES, "resources": []}, "resources"),
     ({**VALUES, "networkPolicy": {"port": 1}}, "port"),
     ({**VALUES, "image": {"digest": "latest"}}, "digest"),
+    ({**VALUES, "schedule": "every 5 minutes"}, "schedule"),
+    ({**VALUES, "commonLabels": {"app.kubernetes.io/name": "other"}}, "commonLabels/app.kubernetes.io~1name"),
+    ({**VALUES, "podLabels": {"app.kubernetes.io/instance": "other"}}, "podLabels/app.kubernetes.io~1instance"),
+    ({**VALUES, "files": {"config.yaml": ""}}, "files/config.yaml"),
 ]
 
 

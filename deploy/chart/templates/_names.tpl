@@ -15,18 +15,28 @@ app.kubernetes.io/name: rotator
 app.kubernetes.io/instance: {{ include "rotator.name" . }}
 {{- end }}
 
-{{- define "rotator.labels" -}}
-{{ include "rotator.selector" . }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- /* Of one object: those that all have, and .more of its own, which win. */ -}}
+{{- define "rotator.labelsAnd" -}}
+{{ merge (include "rotator.selector" .root | fromYaml) .more .root.Values.commonLabels | toYaml }}
 {{- end }}
+
+{{- define "rotator.labels" -}}
+{{ include "rotator.labelsAnd" (dict "root" . "more" dict) }}
+{{- end }}
+
+{{- define "rotator.podLabels" -}}
+{{ include "rotator.labelsAnd" (dict "root" . "more" .Values.podLabels) }}
+{{- end }}
+
+{{- define "rotator.metadataAnd" -}}
+name: {{ include "rotator.name" .root }}
+namespace: {{ include "rotator.namespace" .root }}
+labels:
+  {{- include "rotator.labelsAnd" . | nindent 2 }}
 {{- end }}
 
 {{- define "rotator.metadata" -}}
-name: {{ include "rotator.name" . }}
-namespace: {{ include "rotator.namespace" . }}
-labels:
-  {{- include "rotator.labels" . | nindent 2 }}
+{{ include "rotator.metadataAnd" (dict "root" . "more" dict) }}
 {{- end }}
 
 {{- define "rotator.roleMetadata" -}}
