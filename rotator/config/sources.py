@@ -93,7 +93,7 @@ class Impersonate(Strict):
     """The Google service account whose token is used; `lifetime` up to 12h where the organisation allows it."""
 
     service_account: GoogleAccount = Field(
-        description="Email of the service account. Required. The identity needs Service Account Token Creator on it.",
+        description="Email of the service account. Required. The identity needs Workload Identity User on it.",
         examples=["puller@my-project.iam.gserviceaccount.com"],
     )
     lifetime: Annotated[

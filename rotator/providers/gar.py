@@ -263,7 +263,7 @@ _METADATA_HINT = (
 _NO_METADATA = "without a metadata server (outside of Google Cloud) set gar.credentialsFile"
 _HINTS = {
     "iamcredentials": (
-        "grant this identity Service Account Token Creator on the account; more than 1h needs the organisation's "
+        "grant this identity Workload Identity User on the account; more than 1h needs the organisation's "
         "policy iam.allowServiceAccountCredentialLifetimeExtension"
     ),
     "sts": "check the workload identity pool: the provider's issuer, audience and attribute condition",

@@ -157,6 +157,13 @@ def test_one_replica_needs_no_budget(helm: Helm) -> None:
     assert "PodDisruptionBudget" not in {each["kind"] for each in helm.template({**VALUES, "replicas": 1})}
 
 
+def test_the_service_monitor_is_that_of_the_repository(helm: Helm) -> None:
+    """Which is for those who apply manifests: their Service is the chart's."""
+    made = of_kind(helm.template({**VALUES, "metrics": {"serviceMonitor": {"enabled": True}}}), "ServiceMonitor")
+    del made["metadata"]["namespace"]
+    assert yaml.safe_load((examples.DEPLOY / "monitoring" / "servicemonitor.yaml").read_text()) == made
+
+
 OWN = {"labels": {"team": "own"}}
 EVERYWHERE = {
     "commonLabels": {"team": "common", "cost": "1"},

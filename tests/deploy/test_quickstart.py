@@ -19,7 +19,8 @@ from tests.waiting import PATIENCE, eventually
 PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text()
 CLUSTER = PAGE[PAGE.index("\n## The cluster\n") :]
 BLOCKS = [
-    re.findall(r"^\$ (.*)$", block, re.MULTILINE) for block in re.findall(r"```console\n(.*?)```", CLUSTER, re.DOTALL)
+    re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)
+    for block in re.findall(r"```console\n(.*?)```", CLUSTER, re.DOTALL)
 ]
 (CONFIG,) = re.findall(r"```yaml\n(.*?)```", CLUSTER, re.DOTALL)
 
@@ -82,7 +83,7 @@ def test_who_follows_it_gets_what_it_says(reader: Reader) -> None:
     reader.installation.environment["KUBECONFIG"] = str(path)
     with reader.installation.start("run") as running:
         eventually(lambda: running.events("pass.finished"), "the first sweep")
-        status, secret, account, explained = [reader.type(line) for line in looks]
+        _, status, secret, account, explained = [reader.type(line) for line in looks]
         assert running.end() == 0
     assert "prod" in status
     assert SECRET in secret
