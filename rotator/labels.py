@@ -56,6 +56,17 @@ def parse(selector: str) -> tuple[Requirement, ...]:
     return tuple(_requirement(text.strip(), number) for number, text in enumerate(_COMMA.split(selector), start=1))
 
 
+def is_key(text: str) -> bool:
+    """Whether a label or an annotation can have this key: a name, with or without a DNS prefix."""
+    found = _KEY.fullmatch(text)
+    return found is not None and len(found["prefix"] or "") <= _LONGEST_PREFIX
+
+
+def is_value(text: str) -> bool:
+    """Whether a label can have this value."""
+    return _VALUE.fullmatch(text) is not None
+
+
 def _requirement(text: str, number: int) -> Requirement:
     if absent := _ABSENT.fullmatch(text):
         return Requirement(_key(absent["key"], number), "absent")
@@ -72,8 +83,7 @@ def _requirement(text: str, number: int) -> Requirement:
 
 
 def _key(text: str, number: int) -> str:
-    found = _KEY.fullmatch(text)
-    if found is None or len(found["prefix"] or "") > _LONGEST_PREFIX:
+    if not is_key(text):
         msg = f"requirement {number} of the selector has no valid label key; write name or dns.prefix/name"
         raise ValueError(msg)
     return text
@@ -81,7 +91,7 @@ def _key(text: str, number: int) -> str:
 
 def _values(text: str, number: int) -> frozenset[str]:
     values = frozenset(value.strip() for value in text.split(","))
-    if not all(_VALUE.fullmatch(value) for value in values):
+    if not all(map(is_value, values)):
         msg = (
             f"requirement {number} of the selector has a value that no label can have; "
             "write at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"

@@ -10,7 +10,8 @@ from typing import Concatenate, ParamSpec
 
 import click
 
-from rotator import logs, manifests
+from rotator import imagename, labels, logs, manifests
+from rotator.errors import UnparsableImage
 from rotator.rbac import Subject
 
 P = ParamSpec("P")
@@ -103,6 +104,65 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not key or not equals:
             self.fail("write it as KEY=VALUE", param, ctx)
         return key, rest
+
+
+class Annotation(Pair):
+    """A key of the cluster's form, and any value."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The two."""
+        key, rest = super().convert(value, param, ctx)
+        if not labels.is_key(key):
+            self.fail(f"{key!r} is no key; write name or dns.prefix/name", param, ctx)
+        return key, rest
+
+
+class PodLabel(Annotation):
+    """A label of the Pods that does not select them."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Key and value."""
+        key, rest = super().convert(value, param, ctx)
+        if not labels.is_value(rest):
+            self.fail("write as value at most 63 letters, digits, '-', '_' and '.'", param, ctx)
+        if key in manifests.Wanted().labels:
+            self.fail(f"the Pods are selected by {key}; take another label", param, ctx)
+        return key, rest
+
+
+def pairs_option(
+    name: str,
+    parameter: str,
+    pair: Pair,
+    *,
+    help: str,  # noqa: A002  (as click calls it)
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option that may be given several times, once for each key."""
+    return click.option(name, parameter, type=pair, multiple=True, callback=_by_key, help=help)
+
+
+def _by_key(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if key in found:
+            msg = f"{key} is given twice; leave one out"
+            raise click.BadParameter(msg, ctx, param)
+        found[key] = value
+    return found
+
+
+class Image(click.ParamType[str]):
+    """The name of an image."""
+
+    name = "image"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself."""
+        try:
+            imagename.reference(value)
+        except UnparsableImage as error:
+            self.fail(str(error), param, ctx)
+        return value
 
 
 class Schedule(click.ParamType[str]):

@@ -10,7 +10,7 @@ import click
 from rotator import config as configuration
 from rotator import logs, manifests, rbac, schemas
 from rotator.cli.ending import output_named
-from rotator.cli.options import Name, Pair, Schedule, config_option
+from rotator.cli.options import Annotation, Image, Name, Pair, PodLabel, Schedule, config_option, pairs_option
 from rotator.errors import ConfigError
 
 
@@ -60,7 +60,9 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 @mode_option
 @namespace_option
 @click.option("--name", type=Name(dots=False), default="rotator", show_default=True, help="Of every object.")
-@click.option("--image", default=manifests.Wanted().image, show_default=True, help="As your nodes pull it.")
+@click.option(
+    "--image", type=Image(), default=manifests.Wanted().image, show_default=True, help="As your nodes pull it."
+)
 @click.option(
     "--schedule",
     type=Schedule(),
@@ -71,14 +73,13 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 @click.option(
     "--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="What rotator logs there."
 )
-@click.option("--annotation", "annotations", type=Pair(), multiple=True, help="One of the ServiceAccount: KEY=VALUE.")
-@click.option("--pod-label", "pod_labels", type=Pair(), multiple=True, help="One more label of the Pods: KEY=VALUE.")
-@click.option("--env", "variables", type=Pair(), multiple=True, help="A variable of the environment: NAME=VALUE.")
-@click.option(
+@pairs_option("--annotation", "annotations", Annotation(), help="One of the ServiceAccount: KEY=VALUE.")
+@pairs_option("--pod-label", "pod_labels", PodLabel(), help="One more label of the Pods: KEY=VALUE.")
+@pairs_option("--env", "variables", Pair(), help="A variable of the environment: NAME=VALUE.")
+@pairs_option(
     "--token",
     "tokens",
-    type=Pair(),
-    multiple=True,
+    Pair(),
     help=f"A token of the ServiceAccount for a cloud, in {manifests.TOKENS}: FILE=AUDIENCE.",
 )
 @click.option(
@@ -100,27 +101,13 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 )
 def print_manifests(
     config_file: Path,
-    annotations: Sequence[tuple[str, str]],
-    pod_labels: Sequence[tuple[str, str]],
-    variables: Sequence[tuple[str, str]],
-    tokens: Sequence[tuple[str, str]],
     files: Sequence[Path],
     **others: Any,  # noqa: ANN401  (as click gives them: the rest of Wanted)
 ) -> None:
     """Print all that rotator needs in a cluster, for `kubectl apply --server-side -f -`."""
     content = configuration.read(config_file)
     config = configuration.parse(content, str(config_file))
-    if taken := manifests.Wanted().labels.keys() & dict(pod_labels).keys():
-        msg = f"{', '.join(sorted(taken))}: the Pods are selected by it; take another label"
-        raise click.BadParameter(msg, param_hint="--pod-label")
-    wanted = manifests.Wanted(
-        annotations=dict(annotations),
-        pod_labels=dict(pod_labels),
-        variables=dict(variables),
-        tokens=dict(tokens),
-        files={path.name: _harmless(path) for path in files},
-        **others,
-    )
+    wanted = manifests.Wanted(files={path.name: _harmless(path) for path in files}, **others)
     with output_named():
         click.echo(manifests.text(manifests.manifests(config, content, wanted)), nl=False)
 

@@ -227,6 +227,8 @@ MISTAKES: list[tuple[Object, str]] = [
     ({**VALUES, "resources": []}, "resources"),
     ({**VALUES, "networkPolicy": {"port": 1}}, "port"),
     ({**VALUES, "image": {"digest": "latest"}}, "digest"),
+    ({**VALUES, "image": {"repository": "example.com/rotator:2"}}, "repository"),
+    ({**VALUES, "image": {"tag": "a b"}}, "tag"),
     ({**VALUES, "schedule": "every 5 minutes"}, "schedule"),
     ({**VALUES, "commonLabels": {"app.kubernetes.io/name": "other"}}, "commonLabels/app.kubernetes.io~1name"),
     ({**VALUES, "podLabels": {"app.kubernetes.io/instance": "other"}}, "podLabels/app.kubernetes.io~1instance"),
