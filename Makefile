@@ -13,6 +13,7 @@ demo: $(VENV)/ready  ## watch a minute of rotation on the embedded sandbox
 test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.controlplane --where-possible
 	@$(BIN)/python -m tests.helm --where-possible
+	@$(BIN)/python -m tests.operator --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
 soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
@@ -29,6 +30,7 @@ bench: controlplane  ## measure roll-out, renewal, repair, take-over, start-up a
 controlplane: $(VENV)/ready  ## build etcd, kube-apiserver, Helm and the rest for the tests, once (needs Go)
 	@$(BIN)/python -m tests.controlplane
 	@$(BIN)/python -m tests.helm
+	@$(BIN)/python -m tests.operator
 
 examples: $(VENV)/ready  ## print deploy/examples, the schema of the chart's values and docs/configuration.md again
 	@$(BIN)/python -m tests.deploy.examples

@@ -10,6 +10,17 @@ from rotator import rbac
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 
+PLURALS = {"NetworkPolicy": "networkpolicies"}
+
+
+def path_of(found: Object) -> str:
+    """Where the API has it."""
+    group = found["apiVersion"]
+    namespace = found["metadata"].get("namespace")
+    kind = PLURALS.get(found["kind"], f"{found['kind'].lower()}s")
+    place = f"/namespaces/{namespace}" if namespace else ""
+    return f"/{'apis' if '/' in group else 'api'}/{group}{place}/{kind}/{found['metadata']['name']}"
+
 
 def key(found: Object) -> Key:
     """Kind, namespace and name."""

@@ -10,7 +10,7 @@ import yaml
 
 from tests.controlplane.server import ControlPlane
 from tests.deploy import examples
-from tests.deploy.objects import Object, of_kind, template
+from tests.deploy.objects import Object, of_kind, path_of, template
 from tests.helm.fixtures import CHART, Helm
 from tests.installation import ACCOUNT, Installation, installed_on
 from tests.outside import ACR, CONFIG, ECR, GAR, SECRET
@@ -20,17 +20,6 @@ from tests.waiting import eventually
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 NONE = "<none>"
 """What kubectl prints for the namespace of what has none."""
-
-PLURALS = {"NetworkPolicy": "networkpolicies"}
-
-
-def path_of(found: Object) -> str:
-    """Where the API has it."""
-    group = found["apiVersion"]
-    namespace = found["metadata"].get("namespace")
-    kind = PLURALS.get(found["kind"], f"{found['kind'].lower()}s")
-    place = f"/namespaces/{namespace}" if namespace else ""
-    return f"/{'apis' if '/' in group else 'api'}/{group}{place}/{kind}/{found['metadata']['name']}"
 
 
 def make_home(controlplane: ControlPlane, objects: list[Object]) -> None:

@@ -17,7 +17,7 @@ def main(*, where_possible: bool) -> int:
     if go is None:
         click.echo(f"no helm, and no Go to build it: {binary.HOW_TO_GET_IT}", err=True)
         return 0 if where_possible else 1
-    click.echo(f"Building Helm {binary.version()} from source for the tests, into {binary.path().parent}")
+    click.echo(f"Building Helm {binary.HELM.version} from source for the tests, into {binary.HELM.path.parent}")
     try:
         binary.build(go)
     except (subprocess.CalledProcessError, OSError):
