@@ -219,6 +219,25 @@ def test_the_alerts_and_the_dashboard_are_those_of_the_repository(helm: Helm) ->
     assert boards == [{"rotator.json": (monitoring / "dashboard.json").read_text()}]
 
 
+EMPTY = """commonLabels podLabels podAnnotations extraEnv extraVolumes extraVolumeMounts tokens files secrets
+    nodeSelector tolerations affinity priorityClassName imagePullSecrets extraObjects resources replicas"""
+
+
+def test_a_value_without_anything_is_none(helm: Helm) -> None:
+    """A key with nothing behind it, in a file of values, is null and takes the default away."""
+    values = VALUES | dict.fromkeys(EMPTY.split())
+    made = helm.template(values | {"prometheusRule": {"enabled": True, "labels": None}})
+    assert {each["kind"] for each in made} == {each["kind"] for each in helm.template(VALUES)} | {"PrometheusRule"}
+
+
+def test_several_replicas_without_a_lease_are_refused(helm: Helm) -> None:
+    """Each of them would write."""
+    config = {**VALUES["config"], "leaderElection": {"enabled": False}}
+    done = helm.run("template", "rotator", str(CHART), values={"config": config, "replicas": 2})
+    assert done.returncode != 0
+    assert "replicas: without config.leaderElection every replica would write" in done.stderr
+
+
 MISTAKES: list[tuple[Object, str]] = [
     ({}, "config"),
     ({**VALUES, "replica": 3}, "replica"),
@@ -229,6 +248,7 @@ MISTAKES: list[tuple[Object, str]] = [
     ({**VALUES, "image": {"digest": "latest"}}, "digest"),
     ({**VALUES, "image": {"repository": "example.com/rotator:2"}}, "repository"),
     ({**VALUES, "image": {"tag": "a b"}}, "tag"),
+    ({**VALUES, "metrics": None}, "metrics"),
     ({**VALUES, "schedule": "every 5 minutes"}, "schedule"),
     ({**VALUES, "commonLabels": {"app.kubernetes.io/name": "other"}}, "commonLabels/app.kubernetes.io~1name"),
     ({**VALUES, "podLabels": {"app.kubernetes.io/instance": "other"}}, "podLabels/app.kubernetes.io~1instance"),

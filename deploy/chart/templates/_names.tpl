@@ -17,7 +17,7 @@ app.kubernetes.io/instance: {{ include "rotator.name" . }}
 
 {{- /* Of one object: those that all have, and .more of its own, which win. */ -}}
 {{- define "rotator.labelsAnd" -}}
-{{ merge (include "rotator.selector" .root | fromYaml) .more .root.Values.commonLabels | toYaml }}
+{{ merge (include "rotator.selector" .root | fromYaml) (.more | default dict) (.root.Values.commonLabels | default dict) | toYaml }}
 {{- end }}
 
 {{- define "rotator.labels" -}}
