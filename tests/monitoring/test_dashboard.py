@@ -1,8 +1,9 @@
-"""The dashboard: Grafana's form, panels that do not overlap, and expressions that Prometheus and rotator understand.
+"""The dashboard: settings that Grafana knows, panels that do not overlap, expressions that Prometheus and rotator know.
 
 Nobody has looked at it in a Grafana here: what is held is what Grafana would read, not how it looks.
 """
 
+import copy
 import itertools
 import json
 import re
@@ -12,6 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults, selectors
 from tests.monitoring.promtool import promtool
@@ -24,6 +28,41 @@ EXPRESSIONS = [target["expr"] for _, target in TARGETS]
 VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
 WIDTH = 24
 SINCE_GRAFANA_12 = 41
+
+
+def test_grafana_knows_every_setting() -> None:
+    """Its own models of dashboard, panels and queries read the file, and have a place for each key and value in it."""
+    assert list(lost(DASHBOARD, as_grafana_has_it(DASHBOARD))) == []
+
+
+def test_a_setting_that_grafana_does_not_know_is_noticed() -> None:
+    """So that its models do count: an option of a panel, of a query, and of a variable."""
+    wrong = copy.deepcopy(DASHBOARD)
+    panel = next(each for each in wrong["panels"] if each["type"] == "timeseries")
+    panel["options"]["legend"]["displayMod"] = "table"
+    panel["targets"][0]["exp"] = "up"
+    wrong["templating"]["list"][0]["tipe"] = "datasource"
+    found = [path.rpartition(".")[2] for path in lost(wrong, as_grafana_has_it(wrong))]
+    assert sorted(found) == ["displayMod", "exp", "tipe"]
+
+
+def as_grafana_has_it(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """Read into Grafana's models, and written again."""
+    register_default_plugins()
+    written: dict[str, Any] = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
+    return written
+
+
+def lost(before: object, after: object, path: str = "") -> Iterator[str]:
+    """Where something of it is not there any more, or is another."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key, value in before.items():
+            yield from lost(value, after.get(key), f"{path}.{key}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (ours, its) in enumerate(zip(before, after, strict=True)):
+            yield from lost(ours, its, f"{path}.{number}")
+    elif before != after:
+        yield path
 
 
 def test_the_expressions_parse(tmp_path: Path) -> None:
