@@ -1,6 +1,6 @@
 """The dashboard: settings that Grafana knows, panels that do not overlap, expressions that Prometheus and rotator know.
 
-Nobody has looked at it in a Grafana here: what is held is what Grafana would read, not how it looks.
+No Grafana runs here: what is held is what it would read, and what colours and counts mean, not how it looks.
 """
 
 import copy
@@ -17,6 +17,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from rotator.model import FINE, STATES, State
+from rotator.probe import Verdict
 from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults, selectors
 from tests.monitoring.promtool import promtool
 
@@ -131,6 +133,40 @@ def test_every_variable_exists_and_is_used() -> None:
     """In expressions and in what other variables are asked for."""
     used = set(re.findall(r"\$\{?([a-z]\w*)", FILE.read_text()))
     assert used == set(VARIABLES)
+
+
+def test_a_bar_counts_each_event_once() -> None:
+    """The window of an increase is a step and a scrape, once a step is three scrapes: of 30 s, then, or less."""
+    for panel, target in TARGETS:
+        if "increase(" in target["expr"]:
+            assert "[$__rate_interval]" in target["expr"], panel["title"]
+            assert panel["interval"] == "2m", panel["title"]
+
+
+@pytest.mark.parametrize("title", ["Secrets by state", "ServiceAccounts and Namespaces by state"])
+def test_green_is_well_and_nothing_else_is(title: str) -> None:
+    """Each state has a colour, which Grafana would otherwise give out by the alphabet; no two have the same."""
+    (panel,) = (panel for panel in PANELS if panel["title"] == title)
+    colours = {State(name): colour for name, colour in _colours(panel, "byName")}
+    assert len(set(colours.values())) == len(colours)
+    assert {state for state, colour in colours.items() if colour == "green"} < FINE
+    assert "green" in colours.values()
+
+
+def test_every_state_and_every_verdict_has_a_colour() -> None:
+    """So that a new one is not overlooked."""
+    by_name = [name for panel in PANELS for name, _ in _colours(panel, "byName")]
+    assert set(by_name) == set(STATES)
+    by_end = [end for panel in PANELS for end, _ in _colours(panel, "byRegexp")]
+    assert set(by_end) == {f"/: {verdict}$/" for verdict in Verdict}
+
+
+def _colours(panel: dict[str, Any], matcher: str) -> Iterator[tuple[str, str]]:
+    """The fixed ones that it gives to series, with what chooses them."""
+    for override in panel.get("fieldConfig", {}).get("overrides", []):
+        if override["matcher"]["id"] == matcher:
+            (colour,) = override["properties"]
+            yield override["matcher"]["options"], colour["value"]["fixedColor"]
 
 
 def test_the_rows_answer_the_questions_in_order() -> None:
