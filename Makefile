@@ -16,6 +16,9 @@ test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.operator --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
+playground: controlplane  ## open a shell on a real API server among emulated clouds, to follow docs/quickstart.md in
+	@$(BIN)/python -m tests.deploy.playground
+
 soak: $(VENV)/ready  ## a thousand renewals under drawn faults while workers pull (SOAK_SECONDS=300 SOAK_SEED=…)
 	@$(BIN)/python -m tests.soak
 
@@ -70,4 +73,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test soak bench controlplane examples monitoring lint sbom audit lock clean
+.PHONY: help demo test playground soak bench controlplane examples monitoring lint sbom audit lock clean

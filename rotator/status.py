@@ -149,7 +149,8 @@ def _lease(cluster: Cluster, config: Config, own_namespace: str) -> tuple[Record
         lease, notes = cluster.lease(namespace, election.name)
     except NotFound:
         place = f"no Lease {election.name} in namespace {namespace}"
-        return None, None, f"none, there is {place}: no rotator run has led, and rotator once needs none"
+        where = "" if election.namespace else " (-n names another)"
+        return None, None, f"none, there is {place}{where}: no rotator run has led, and rotator once needs none"
     except ClusterError as error:
         return None, None, str(error)
     return lease, moment(notes.get(LAST_SWEEP, "")), ""

@@ -41,6 +41,15 @@ pullSecrets:
 MINTS = {"prod": "GetAuthorizationToken", "images": "exchange", "contoso": "exchange"}
 
 
+def identities(net: Internet, directory: Path) -> dict[str, str]:
+    """Write an identity in each cloud, and the variables that lead a Pod to it."""
+    return {
+        **net.aws.static_environment(),
+        **net.azure.workload_identity_environment(directory),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(net.google.external_account_file(directory)),
+    }
+
+
 @dataclass
 class Surroundings(ABC):
     """The clouds, a directory for files, and some cluster: what a test reads there."""
@@ -54,12 +63,7 @@ class Surroundings(ABC):
 
     def identities(self) -> dict[str, str]:
         """Write an identity in each cloud, and the variables that lead a Pod to it."""
-        google = self.net.google.external_account_file(self.directory)
-        return {
-            **self.net.aws.static_environment(),
-            **self.net.azure.workload_identity_environment(self.directory),
-            "GOOGLE_APPLICATION_CREDENTIALS": str(google),
-        }
+        return identities(self.net, self.directory)
 
     def secret(self, namespace: str, name: str = SECRET) -> dict[str, Any]:
         """The Secret as it stands in the cluster."""

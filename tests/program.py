@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,20 +95,25 @@ class Program:
 
     def run_on_terminal(self, *words: str) -> tuple[int, str]:
         """Run `rotator` on a terminal of 80 columns: its exit code, and what the terminal was sent."""
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (24, COLUMNS))
-        process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "rotator", *words],
-            env=self.environment | {"TERM": "xterm"},
-            cwd=self.directory,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        shown = b"".join(_read_all(ours)).decode()
-        os.close(ours)
-        return process.wait(timeout=PATIENCE), shown
+        return run_on_terminal(words, self.environment, self.directory)
+
+
+def run_on_terminal(words: Sequence[str], environment: Mapping[str, str], directory: Path) -> tuple[int, str]:
+    """Run `rotator` on a terminal of 80 columns: its exit code, and what the terminal was sent."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, COLUMNS))
+    process = subprocess.Popen(  # noqa: S603  (our own program)
+        [sys.executable, "-m", "rotator", *words],
+        env={**environment, "TERM": "xterm"},
+        cwd=directory,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b"".join(_read_all(ours)).decode()
+    os.close(ours)
+    return process.wait(timeout=PATIENCE), shown
 
 
 def _read_all(descriptor: int) -> Iterator[bytes]:

@@ -74,24 +74,30 @@ def explain_image(
 
 @click.command("status")
 @with_options
+@click.option(
+    "--namespace",
+    "-n",
+    type=Name(dots=False),
+    help="Where rotator runs, and so its Lease is.  [default: that of the Pod, or of the context]",
+)
 @click.option("--watch", "-w", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
 @click.option("--output", "-o", type=click.Choice(("table", "json")), default="table", show_default=True)
-def show_status(options: Options, watch: bool, output: str) -> None:
+def show_status(options: Options, namespace: str | None, watch: bool, output: str) -> None:
     """How things stand, from the cluster alone: no cloud is asked, and nothing is written."""
     logs.configure(options.log_level or "critical", "console")
     config = configuration.load(options.config_file)
     cluster = Cluster.connect(options.kubeconfig, options.context)
-    namespace = own_namespace(options.kubeconfig, options.context)
+    home = namespace or own_namespace(options.kubeconfig, options.context)
     stop = threading.Event()
     try:
         cluster.check_reachable()
         with output_named(), stopped_by_signals(stop.set):
             if watch and output == "table":
-                _watch_status(lambda: status(cluster, config, namespace, utc_now()), stop)
+                _watch_status(lambda: status(cluster, config, home, utc_now()), stop)
             elif output == "json":
-                click.echo(json.dumps(status(cluster, config, namespace, utc_now()).record(), indent=2))
+                click.echo(json.dumps(status(cluster, config, home, utc_now()).record(), indent=2))
             else:
-                screens.Screen().print(screens.status_screen(status(cluster, config, namespace, utc_now()), utc_now()))
+                screens.Screen().print(screens.status_screen(status(cluster, config, home, utc_now()), utc_now()))
     finally:
         cluster.close()
 

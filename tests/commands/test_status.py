@@ -76,6 +76,18 @@ def test_without_a_lease_it_says_what_a_cron_job_leaves(shell: Shell) -> None:
     assert "leader: none is needed, leaderElection is off" in shell.run("status").stdout
 
 
+def test_the_lease_is_looked_for_where_rotator_runs(shell: Shell) -> None:
+    """That is seldom the namespace of somebody's context: -n names it, unless the configuration does."""
+    spec = {"holderIdentity": "rotator-a", "leaseDurationSeconds": 15}
+    shell.api.store.create_namespace("rotator")
+    shell.api.store.create("leases", "rotator", {"metadata": {"name": "rotator"}, "spec": spec})
+    assert "no Lease rotator in namespace default (-n names another): " in told(shell)["leaderProblem"]
+    there = json.loads(shell.run("status", "-n", "rotator", "-o", "json").stdout)
+    assert (there["leader"], there["leaderProblem"]) == ("rotator-a", None)
+    shell.configure(ECR_ONLY + "leaderElection: {namespace: team-a}\n")
+    assert "no Lease rotator in namespace team-a: " in " ".join(shell.run("status", "-n", "rotator").stdout.split())
+
+
 def test_the_worst_comes_first(shell: Shell) -> None:
     """A state that asks for a person comes before one that the next pass mends, and that before those that are fine."""
     shell.run("once")

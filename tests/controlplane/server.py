@@ -7,7 +7,7 @@ import secrets
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,9 +64,13 @@ class NotReadyError(Exception):
 
 
 class ControlPlane:
-    """One Kubernetes cluster without nodes. A context manager: its processes and files are gone afterwards."""
+    """One Kubernetes cluster without nodes. A context manager: its processes and files are gone afterwards.
 
-    def __init__(self) -> None:
+    `controllers` are those that it has beside CONTROLLERS.
+    """
+
+    def __init__(self, controllers: Sequence[str] = ()) -> None:
+        self._controllers = (*CONTROLLERS, *controllers)
         self._authority = trustme.CA()
         self._admin = secrets.token_urlsafe(24)
         self._running = ExitStack()
@@ -241,7 +245,7 @@ class ControlPlane:
         files = self._directory
         return (
             f"--kubeconfig={files / 'kubeconfig'}",
-            f"--controllers={','.join(CONTROLLERS)}",
+            f"--controllers={','.join(self._controllers)}",
             f"--service-account-private-key-file={files / 'tokens.pem'}",
             f"--root-ca-file={files / 'ca.pem'}",
             "--leader-elect=false",

@@ -1,91 +1,81 @@
-"""docs/quickstart.md, word for word: a reader's shell on the real cluster, and rotator in it as what it installed."""
+"""docs/quickstart.md, word for word: a reader's shell on the real cluster, where what it installs is run."""
 
-import os
 import re
+import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.controlplane import binaries
+from rotator.sandbox.internet import Internet
 from tests.controlplane.server import ControlPlane
-from tests.installation import Installation, installed_on
+from tests.deploy.playground import CLUSTER, Playground, add_team, playground
+from tests.helm.fixtures import Helm
 from tests.outside import SECRET
+from tests.program import run_on_terminal
 from tests.waiting import PATIENCE, eventually
 
-PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text()
-CLUSTER = PAGE[PAGE.index("\n## The cluster\n") :]
-BLOCKS = [
+CHECK, MANIFESTS, CHART, LOOKS = (
     re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)
     for block in re.findall(r"```console\n(.*?)```", CLUSTER, re.DOTALL)
-]
-(CONFIG,) = re.findall(r"```yaml\n(.*?)```", CLUSTER, re.DOTALL)
-
-
-class Reader:
-    """A shell with kubectl and rotator, in a folder with the configuration."""
-
-    def __init__(self, installation: Installation, kubeconfig: Path) -> None:
-        self.installation = installation
-        folder = installation.directory / "bin"
-        folder.mkdir()
-        (folder / "kubectl").symlink_to(str(binaries.find("kubectl")))
-        (folder / "rotator").write_text(f'#!/bin/sh\nexec {sys.executable} -m rotator "$@"\n')
-        (folder / "rotator").chmod(0o755)
-        path = f"{folder}:{os.environ['PATH']}"
-        self.environment = installation.environment | {"PATH": path, "KUBECONFIG": str(kubeconfig)}
-        self.environment.pop("ROTATOR_CONFIG")
-        (installation.directory / "config.yaml").write_text(CONFIG)
-
-    def type(self, line: str) -> str:
-        """What the command prints; it must end well."""
-        done = subprocess.run(  # noqa: S603  (the words of our own page)
-            ["/bin/sh", "-ec", line],
-            env=self.environment,
-            cwd=self.installation.directory,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+)
 
 
 @pytest.fixture
-def reader(controlplane: ControlPlane, tmp_path: Path) -> Iterator[Reader]:
+def reader(controlplane: ControlPlane, helm: Helm, tmp_path: Path) -> Iterator[Playground]:
     """One with a cluster in which `team-a` has its ServiceAccount; what the page makes is gone afterwards."""
-    with installed_on(controlplane, tmp_path) as installation:
-        installation.add_namespace("team-a", "workers")
-        yield Reader(installation, controlplane.kubeconfig(tmp_path / "admin"))
-        for namespace in ("rotator", "team-a"):
-            controlplane.admin.delete(f"/api/v1/namespaces/{namespace}")
+    del helm  # it is here
+    with Internet() as net, playground(controlplane, net, tmp_path) as ground:
+        add_team(controlplane, "team-a")
+        yield ground
+
+        def there(namespace: str) -> bool:
+            return controlplane.admin.get(f"/api/v1/namespaces/{namespace}").status != 404
+
         for resource in ("clusterrolebindings", "clusterroles"):
             controlplane.admin.delete(f"/apis/rbac.authorization.k8s.io/v1/{resource}/rotator")
+        for namespace in ("rotator", "team-a"):
+            controlplane.admin.delete(f"/api/v1/namespaces/{namespace}")
+        eventually(lambda: not there("rotator") and not there("team-a"), "the namespaces are gone")
 
 
-def test_who_follows_it_gets_what_it_says(reader: Reader) -> None:
-    """The plan before anything is there; then, with rotator running as what was installed, each look at it."""
-    (check,), install, looks = BLOCKS
-    at_a_terminal = replace(reader.installation, environment=reader.environment)
-    code, planned = at_a_terminal.run_on_terminal(*check.split()[1:])
+def typed(reader: Playground, line: str) -> str:
+    """What the command prints; it must end well."""
+    done = subprocess.run(  # noqa: S603  (the words of our own page)
+        ["/bin/sh", "-ec", line],
+        env=reader.environment,
+        cwd=reader.folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_plan_can_be_seen_before_anything_is_there(reader: Playground) -> None:
+    """As the reader, at a terminal."""
+    (check,) = CHECK
+    code, planned = run_on_terminal(shlex.split(check)[1:], reader.environment, reader.folder)
     assert code == 0
     assert "1 Secret to write, 1 reference to attach" in planned
-    for line in install:
-        reader.type(line)
-    token = reader.installation.controlplane.service_account_token("rotator", "rotator")
-    path = reader.installation.controlplane.kubeconfig(
-        reader.installation.directory / "pod", token, namespace="rotator"
-    )
-    reader.installation.environment["KUBECONFIG"] = str(path)
-    with reader.installation.start("run") as running:
-        eventually(lambda: running.events("pass.finished"), "the first sweep")
-        _, status, secret, account, explained = [reader.type(line) for line in looks]
-        assert running.end() == 0
-    assert "prod" in status
+
+
+@pytest.mark.parametrize("way", [MANIFESTS, CHART], ids=["manifests", "chart"])
+def test_who_follows_it_gets_what_it_says(reader: Playground, way: list[str]) -> None:
+    """Both replicas get ready as what was installed, and each look at it shows what it is there for."""
+    for line in way:
+        typed(reader, line)
+    eventually(lambda: len(reader.pods.running()) == 2, "two replicas")
+    eventually(lambda: any(each.events("pass.finished") for each in reader.pods.running()), "the first sweep")
+    pods, *_ = LOOKS
+    eventually(lambda: typed(reader, pods).count("1/1     Running") == 2, "both are ready")
+    _, status, secret, account, explained = [typed(reader, line) for line in LOOKS]
+    (leads,) = (event["identity"] for each in reader.pods.running() for event in each.events("lease.acquired"))
+    assert f"leader: {leads}" in status
+    assert re.search(r"prod +ecr .* published", status), status
     assert SECRET in secret
     assert account == SECRET
     assert "Pulls" in explained
