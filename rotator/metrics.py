@@ -352,6 +352,19 @@ class Metrics:
             family = _seconds(name, text)
             family.add_metric((), at.timestamp() if at else 0)
             yield family
+        if self._config:
+            yield from _settings(self._config)
+
+
+def _settings(config: Config) -> Iterator[Metric]:
+    """What alerts have to go by."""
+    for name, text, value in (
+        ("rotator_renewal_at_ratio", "Share of a life after which it is renewed.", config.renewal.at),
+        ("rotator_sweep_interval_seconds", "Time between two sweeps.", config.renewal.sweep.total_seconds()),
+    ):
+        family = GaugeMetricFamily(name, text)
+        family.add_metric((), value)
+        yield family
 
 
 def _each(firsts: Iterable[str], seconds: Iterable[str] | None = None) -> Iterator[tuple[str, ...]]:

@@ -26,11 +26,19 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """rotator's ServiceAccount, and the name that its roles and bindings are given."""
+    """rotator's ServiceAccount, and what it is called."""
 
     namespace: str = "rotator"
     service_account: str = "rotator"
     name: str = "rotator"
+
+    @property
+    def role(self) -> str:
+        """The name of its roles and bindings, which no rotator of another namespace has.
+
+        `kubectl apply` would let the second of two take the bindings from the first, and say nothing.
+        """
+        return self.name if self.name == self.namespace else f"{self.namespace}-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +181,7 @@ def _on_events(config: Config, subject: Subject) -> Iterator[Right]:
 
 def _role_and_binding(namespace: str | None, rights: Sequence[Right], subject: Subject) -> tuple[Manifest, Manifest]:
     kind = "Role" if namespace else "ClusterRole"
-    metadata = {"name": subject.name, **({"namespace": namespace} if namespace else {})}
+    metadata = {"name": subject.role, **({"namespace": namespace} if namespace else {})}
     account = {"kind": "ServiceAccount", "name": subject.service_account, "namespace": subject.namespace}
     head = {"apiVersion": f"{API}/v1"}
     return (
@@ -182,7 +190,7 @@ def _role_and_binding(namespace: str | None, rights: Sequence[Right], subject: S
             **head,
             "kind": f"{kind}Binding",
             "metadata": dict(metadata),
-            "roleRef": {"apiGroup": API, "kind": kind, "name": subject.name},
+            "roleRef": {"apiGroup": API, "kind": kind, "name": subject.role},
             "subjects": [account],
         },
     )

@@ -193,9 +193,9 @@ def test_events_are_made_where_the_objects_are_and_where_rotator_runs() -> None:
 
 
 def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> None:
-    """Role and RoleBinding in the namespace, ClusterRole and ClusterRoleBinding in none, all of the given name."""
+    """Role and RoleBinding in the namespace, ClusterRole and ClusterRoleBinding in none."""
     both = config("name: listed, namespaces: {names: [a]}", 'name: wide, namespaces: {names: ["*"]}')
-    made = rbac.manifests(both, rbac.Subject("tools", "turner", "rotator-images"), watching=False)
+    made = rbac.manifests(both, rbac.Subject("rotator-images", "turner", "rotator-images"), watching=False)
     shown = [(each["kind"], each["metadata"]) for each in made]
     assert shown == [
         ("ClusterRole", {"name": "rotator-images"}),
@@ -206,7 +206,16 @@ def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> No
     for role, binding in ((made[0], made[1]), (made[2], made[3])):
         api = "rbac.authorization.k8s.io"
         assert binding["roleRef"] == {"apiGroup": api, "kind": role["kind"], "name": "rotator-images"}
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "turner", "namespace": "tools"}]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "turner", "namespace": "rotator-images"}]
+
+
+def test_two_rotators_share_no_role() -> None:
+    """Their namespace is in its name, unless it is the same: else the second would take the binding from the first."""
+    both = config("name: listed, namespaces: {names: [a, tools]}", 'name: wide, namespaces: {names: ["*"]}')
+    for home, name in (("rotator", "rotator"), ("tools", "tools-rotator")):
+        made = rbac.manifests(both, rbac.Subject(home), watching=True)
+        assert {each["metadata"]["name"] for each in made} == {name}
+        assert {each["roleRef"]["name"] for each in made if "roleRef" in each} == {name}
 
 
 def test_the_yaml_is_the_manifests_with_a_word_on_each_rule() -> None:

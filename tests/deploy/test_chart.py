@@ -1,7 +1,9 @@
 """The chart: roles as `rotator rbac` prints them, every value where it belongs, and mistakes in one clear line."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from rotator.config import parse
 from tests.deploy import examples
 from tests.deploy.objects import Object, by_key, of_kind, roles, template
 from tests.helm.fixtures import CHART, Helm
+from tests.monitoring.promtool import promtool
 from tests.outside import CONFIG
 from tests.scenarios.roles import CASES, HEAD, pull_secret
 
@@ -176,15 +179,15 @@ EVERYWHERE = {
 @pytest.mark.parametrize("mode", ["deployment", "cronjob"])
 def test_a_label_of_its_own_counts_before_one_of_all(helm: Helm, mode: str) -> None:
     """Each key stands once: a reader of YAML may refuse the second, or take either."""
-    monitors = {"serviceMonitor": {"enabled": True, **OWN}, "podMonitor": {"enabled": True, **OWN}}
-    done = helm.run("template", str(CHART), values={**VALUES, **EVERYWHERE, "mode": mode, "metrics": monitors})
+    monitor = {"serviceMonitor": {"enabled": True, **OWN}}
+    done = helm.run("template", str(CHART), values={**VALUES, **EVERYWHERE, "mode": mode, "metrics": monitor})
     assert done.returncode == 0, done.stderr
     documents = list(yaml.compose_all(done.stdout))
     assert [key for each in documents for key in twice(each)] == []
     made = list(yaml.safe_load_all(done.stdout))
     own = [each["metadata"] for each in made if each["kind"] in {"ServiceMonitor", "PodMonitor", "PrometheusRule"}]
     own += [template(made)["metadata"], *(each["metadata"] for each in made if "rotator.json" in each.get("data", {}))]
-    assert [each["labels"]["team"] for each in own] == ["own"] * (5 if mode == "deployment" else 3)
+    assert [each["labels"]["team"] for each in own] == ["own"] * (4 if mode == "deployment" else 2)
     assert {each["labels"]["cost"] for each in own} == {"1"}
     assert {each["metadata"]["labels"]["team"] for each in made} == {"common", "own"}
 
@@ -205,18 +208,64 @@ def test_a_cronjob_has_its_own_alerts(helm: Helm) -> None:
     """Those of the daemon would ring for ever: a CronJob says nothing of itself. They go by the release's name."""
     values = {**VALUES, "mode": "cronjob", "prometheusRule": {"enabled": True}}
     text = (examples.DEPLOY / "monitoring" / "rules-cronjob.yaml").read_text()
-    assert of_kind(helm.template(values), "PrometheusRule")["spec"] == yaml.safe_load(text)
-    of_another = of_kind(helm.template(values, name="turner"), "PrometheusRule")["spec"]
-    assert of_another == yaml.safe_load(text.replace('cronjob="rotator"', 'cronjob="turner"'))
+    of_another = of_kind(helm.template(values, name="turner", namespace="tools"), "PrometheusRule")["spec"]
+    assert of_another == yaml.safe_load(text.replace('cronjob="rotator"', 'cronjob="turner", namespace="tools"'))
+    assert {each["kind"] for each in helm.template(values)} & {"Service", "ServiceMonitor"} == set()
 
 
 def test_the_alerts_and_the_dashboard_are_those_of_the_repository(helm: Helm) -> None:
-    """The chart has no others."""
+    """The chart has no others; of them, one asks for what is absent in its own namespace."""
     made = helm.template({**VALUES, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}})
     monitoring = examples.DEPLOY / "monitoring"
-    assert of_kind(made, "PrometheusRule")["spec"] == yaml.safe_load((monitoring / "rules.yaml").read_text())
+    text = (monitoring / "rules.yaml").read_text()
+    here = text.replace("absent(rotator_build_info)", 'absent(rotator_build_info{namespace="rotator"})')
+    assert here != text
+    assert of_kind(made, "PrometheusRule")["spec"] == yaml.safe_load(here)
     boards = [each["data"] for each in made if each["kind"] == "ConfigMap" and "config.yaml" not in each["data"]]
     assert boards == [{"rotator.json": (monitoring / "dashboard.json").read_text()}]
+
+
+GONE = """
+rule_files: [rules.yaml]
+tests:
+  - interval: 1m
+    input_series:
+      - {series: '%(series)s, namespace="theirs"}', values: "0x30"}
+      - {series: '%(series)s, namespace="ours"}', values: "0x10 stale"}
+    alert_rule_test:
+      - {eval_time: 19m, alertname: %(alert)s}
+      - eval_time: 22m
+        alertname: %(alert)s
+        exp_alerts: [{exp_labels: {severity: page, namespace: ours%(labels)s}, exp_annotations: {%(words)s}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "series", "alert", "labels", "summary"),
+    [
+        ("deployment", 'rotator_build_info{job="rotator"', "RotatorAbsent", "", "No rotator is seen in ours."),
+        (
+            "cronjob",
+            'kube_cronjob_created{cronjob="rotator"',
+            "RotatorCronJobAbsent",
+            ", cronjob: rotator",
+            "No CronJob rotator is seen in ours.",
+        ),
+    ],
+)
+def test_each_installation_is_missed_by_itself(
+    helm: Helm, tmp_path: Path, mode: str, series: str, alert: str, labels: str, summary: str
+) -> None:
+    """By Prometheus's own reckoning: another one that goes on is no comfort."""
+    made = helm.template({**VALUES, "mode": mode, "prometheusRule": {"enabled": True}}, namespace="ours")
+    spec = of_kind(made, "PrometheusRule")["spec"]
+    (rule,) = (each for group in spec["groups"] for each in group["rules"] if each["alert"] == alert)
+    words = json.dumps({**rule["annotations"], "summary": summary})[1:-1]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
+    case = GONE % {"series": series, "alert": alert, "labels": labels, "words": words}
+    (tmp_path / "case.yaml").write_text(case)
+    done = promtool("test", "rules", tmp_path / "case.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 EMPTY = """commonLabels podLabels podAnnotations extraEnv extraVolumes extraVolumeMounts tokens files secrets
@@ -228,6 +277,23 @@ def test_a_value_without_anything_is_none(helm: Helm) -> None:
     values = VALUES | dict.fromkeys(EMPTY.split())
     made = helm.template(values | {"prometheusRule": {"enabled": True, "labels": None}})
     assert {each["kind"] for each in made} == {each["kind"] for each in helm.template(VALUES)} | {"PrometheusRule"}
+
+
+def test_what_would_be_counted_twice_is_refused(helm: Helm) -> None:
+    """Both monitors find the same Pods."""
+    monitors = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}
+    done = helm.run("template", "rotator", str(CHART), values={**VALUES, "metrics": monitors})
+    assert done.returncode != 0
+    assert "metrics: with serviceMonitor and podMonitor each sample would count twice" in done.stderr
+
+
+def test_an_image_that_no_registry_has_is_named(helm: Helm) -> None:
+    """To whoever installs it: the Pods would tell them later."""
+    said = [
+        helm.run("install", "rotator", str(CHART), "--dry-run=client", values={**VALUES, "image": image}).stdout
+        for image in ({}, {"repository": "registry.example.com/rotator"})
+    ]
+    assert ["which is in no registry" in each for each in said] == [True, False]
 
 
 def test_several_replicas_without_a_lease_are_refused(helm: Helm) -> None:

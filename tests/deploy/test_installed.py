@@ -95,6 +95,11 @@ class Site:
         """The namespace."""
         return self.installation.full(ACCOUNT)
 
+    @property
+    def role(self) -> str:
+        """What its roles are called in every namespace, and cluster-wide."""
+        return f"{self.home}-{ACCOUNT}"
+
     def config(self, namespaces: str) -> str:
         """A configuration for namespaces of this test."""
         return CONFIG.replace('["team-*"]', namespaces).replace("team-", self.installation.full("team-"))
@@ -145,11 +150,10 @@ class Site:
         """Everything that somebody installed: what bears rotator's name, and what else stands in its namespace."""
         kinds = "sa,cm,secret,svc,deploy,cronjob,pdb,netpol,role,rolebinding,lease"
         found = self._listed(kinds, "-A") | self._listed("clusterrole,clusterrolebinding")
-        return {
-            f"{kind} {name}"
-            for kind, namespace, name in found
-            if namespace == self.home or (name == ACCOUNT and namespace.startswith((NONE, self.installation.prefix)))
-        } - {"ConfigMap kube-root-ca.crt", "ServiceAccount default"}
+        return {f"{kind} {name}" for kind, namespace, name in found if namespace == self.home or name == self.role} - {
+            "ConfigMap kube-root-ca.crt",
+            "ServiceAccount default",
+        }
 
     def _listed(self, kinds: str, *words: str) -> set[tuple[str, str, str]]:
         columns = "custom-columns=:.kind,:.metadata.namespace,:.metadata.name"
@@ -161,15 +165,13 @@ class Site:
 
 @pytest.fixture
 def site(controlplane: ControlPlane, helm: Helm, tmp_path: Path) -> Iterator[Site]:
-    """Nothing is left of its cluster-wide roles afterwards: they have the name that everybody's have."""
+    """The namespace is there, and restricted."""
     with installed_on(controlplane, tmp_path) as installation:
         home = {"name": installation.full(ACCOUNT), "labels": RESTRICTED}
         controlplane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": home})
         account = controlplane.admin.delete(f"/api/v1/namespaces/{home['name']}/serviceaccounts/{ACCOUNT}")
         assert account.status == 200
         yield Site(installation, helm, controlplane.kubeconfig(tmp_path / "admin"))
-    for resource in ("clusterrolebindings", "clusterroles"):
-        controlplane.admin.delete(f"/apis/rbac.authorization.k8s.io/v1/{resource}/{ACCOUNT}")
 
 
 def serves(rotator: Installation, *teams: str) -> None:
@@ -223,7 +225,7 @@ def test_an_upgrade_takes_rights_away_and_an_uninstallation_the_rest(site: Site)
     with site.pod("deployment").start("run") as running:
         eventually(lambda: running.events("pass.finished"), "the first sweep")
         assert running.end() == 0
-    assert f"ClusterRole {ACCOUNT}" in site.left()
+    assert f"ClusterRole {site.role}" in site.left()
     site.chart("upgrade", site.config("[team-a]"))
     assert not [name for name in site.left() if name.startswith("ClusterRole")]
     rotator = site.pod("deployment")

@@ -57,6 +57,10 @@ _OF_A_CRONJOB = """\
 kube_cronjob_created{namespace="rotator",cronjob="rotator"} 1.790000000e+09
 # TYPE kube_cronjob_status_last_successful_time gauge
 kube_cronjob_status_last_successful_time{namespace="rotator",cronjob="rotator"} 1.790000300e+09
+# TYPE kube_cronjob_status_last_schedule_time gauge
+kube_cronjob_status_last_schedule_time{namespace="rotator",cronjob="rotator"} 1.790000300e+09
+# TYPE kube_cronjob_next_schedule_time gauge
+kube_cronjob_next_schedule_time{namespace="rotator",cronjob="rotator"} 1.790000600e+09
 """
 """After "CronJob Metrics" (docs/metrics/workload/cronjob-metrics.md of kubernetes/kube-state-metrics)."""
 

@@ -39,8 +39,15 @@ labels:
 {{ include "rotator.metadataAnd" (dict "root" . "more" dict) }}
 {{- end }}
 
+{{- /* Of roles and bindings: no rotator of another namespace has it. */ -}}
+{{- define "rotator.role" -}}
+{{- $name := include "rotator.name" . }}
+{{- $home := include "rotator.namespace" . }}
+{{- if ne $name $home }}{{ $home }}-{{ end }}{{ $name }}
+{{- end }}
+
 {{- define "rotator.roleMetadata" -}}
-name: {{ include "rotator.name" .root }}
+name: {{ include "rotator.role" .root }}
 {{- if ne .place "*" }}
 namespace: {{ .place }}
 {{- end }}
