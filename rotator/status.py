@@ -14,7 +14,7 @@ from rotator.annotations import LAST_SWEEP, moment, stamp
 from rotator.cluster.client import Cluster
 from rotator.cluster.gather import gather
 from rotator.config import Config, Registry
-from rotator.errors import ClusterError, NotFound
+from rotator.errors import ClusterError, Forbidden, NotFound
 from rotator.jsonrecord import Time, told
 from rotator.leadership import Record
 from rotator.model import FINE, NOTICES, PROBLEMS, Change, Kind, Snapshot, State
@@ -151,6 +151,8 @@ def _lease(cluster: Cluster, config: Config, own_namespace: str) -> tuple[Record
         place = f"no Lease {election.name} in namespace {namespace}"
         where = "" if election.namespace else " (-n names another)"
         return None, None, f"none, there is {place}{where}: no rotator run has led, and rotator once needs none"
+    except Forbidden as error:
+        return None, None, f"not known, {error.message}: ask as somebody who may; rotator once needs no Lease"
     except ClusterError as error:
         return None, None, str(error)
     return lease, moment(notes.get(LAST_SWEEP, "")), ""

@@ -9,7 +9,7 @@ import click
 
 from rotator import config as configuration
 from rotator import logs, manifests, rbac, schemas
-from rotator.cli.ending import output_named
+from rotator.cli.ending import output_named, say
 from rotator.cli.options import Annotation, Image, Name, Pair, PodLabel, Schedule, config_option, pairs_option
 from rotator.errors import ConfigError
 
@@ -108,12 +108,16 @@ def print_manifests(
     content = configuration.read(config_file)
     config = configuration.parse(content, str(config_file))
     wanted = manifests.Wanted(files={path.name: _harmless(path) for path in files}, **others)
+    if wanted.image == manifests.Wanted().image:
+        say(f"the image {wanted.image} is in no registry: unless it is on the nodes, name yours with --image")
     with output_named():
         click.echo(manifests.text(manifests.manifests(config, content, wanted)), nl=False)
 
 
 def _harmless(path: Path) -> str:
     """The file's text. Raises ConfigError for one that holds a private key: everybody reads a ConfigMap."""
+    if not path.exists():
+        raise ConfigError(str(path), ("there is no such file; give the path of one to stand beside the configuration",))
     content = configuration.read(path)
     if path.name == "config.yaml":
         raise ConfigError(str(path), ("is what the configuration is called there; give it another name",))

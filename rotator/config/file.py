@@ -35,7 +35,8 @@ _TAGGED = "identity"  # pydantic puts the identity's type behind this key; in th
 
 _EXAMPLE_FILE = "config.example.yaml"
 _UNREADABLE: dict[type[Exception], str] = {
-    FileNotFoundError: f"there is no such file; write one after {_EXAMPLE_FILE}, or give the path of yours",
+    FileNotFoundError: f"there is no such file; write one after {_EXAMPLE_FILE}, or name yours by --config or "
+    "ROTATOR_CONFIG",
     IsADirectoryError: "is a directory; give the path of the file in it",
     PermissionError: "may not be read by this user; change its owner or its mode",
 }

@@ -15,7 +15,7 @@ from rotator.doctor.clouds import identities, mints
 from rotator.doctor.diagnosis import Gap
 from rotator.doctor.evidence import OF_OBJECTS, Topic
 from rotator.doctor.ourselves import Ourselves
-from rotator.errors import ClusterError, NotFound
+from rotator.errors import ClusterError, Forbidden, NotFound
 from rotator.leadership import Record
 from rotator.model import Kind, Subject
 from rotator.rbac import Right
@@ -81,6 +81,9 @@ class Asking:
             return self._cluster.lease(namespace, self._config.leader_election.name)[0]
         except NotFound:
             return None
+        except Forbidden as error:  # its own hint is to grant what `rotator once` can do without
+            hint = "ask as somebody who may; for rotator once, say leaderElection.enabled: false"
+            raise Forbidden(error.message, hint=hint, status=error.status) from error
 
     def _ask(self, topic: Topic, ask: Callable[[], T], nothing: T) -> T:
         if topic not in self._topics or (topic is Topic.LEASE and not self._config.leader_election.enabled):

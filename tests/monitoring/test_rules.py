@@ -83,7 +83,7 @@ def test_an_alert_asks_for_what_there_is(alert: dict[str, Any], rules: Rules, sc
 
 @pytest.mark.parametrize(("alert", "rules"), ALERTS)
 def test_the_words_of_an_alert_name_labels_that_it_has(alert: dict[str, Any], rules: Rules) -> None:
-    """Those that its expression groups by, or that what is absent would have: another would leave a hole in the text."""
+    """Those that its expression groups by, or that what is absent would have: another leaves a hole in the text."""
     kept = re.search(r"\bby \(([^)]*)\)", alert["expr"])
     labels = set(re.findall(r"\w+", kept[1])) if kept else set(re.findall(r'(\w+)="', alert["expr"]))
     words = re.sub(r"{{ with .*? }}.*?{{ end }}", "", " ".join(alert["annotations"].values()))
