@@ -14,7 +14,6 @@ import urllib3.exceptions as transport
 
 from rotator.cluster import answers
 from rotator.cluster.request import Request
-from rotator.cluster.tls import RELAXED_TLS
 from rotator.errors import (
     ClusterError,
     ClusterUnusable,
@@ -71,7 +70,7 @@ def unanswered(request: Request, server: str, error: transport.HTTPError) -> Ser
     distrust = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if distrust is not None:
         problem = f"its certificate is not trusted ({_one_line(distrust.verify_message)})"
-        hint = _distrust_hint(distrust)
+        hint = "check the kubeconfig's certificate-authority and server"
     else:
         problem = next(words for kind, words in _PROBLEMS if any(isinstance(cause, kind) for cause in causes))
     return ServerFailed(f"{request}: {server}: {problem}", hint=hint)
@@ -95,13 +94,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _distrust_hint(error: ssl.SSLCertVerificationError) -> str:
-    # Python 3.13 began to insist on RFC 5280 here; clusters of EKS and others present such certificates.
-    if "key identifier" in error.verify_message.lower():
-        return f"set {RELAXED_TLS}=1 to accept certificates that break a formal rule of RFC 5280"
-    return "check the kubeconfig's certificate-authority and server"
 
 
 def _unauthorized(_: Request, __: answers.Status) -> ClusterUnusable:

@@ -23,7 +23,7 @@ from rotator.cluster import failures
 from rotator.cluster.bounded import Answer, BoundedPool, bound
 from rotator.cluster.request import Request
 from rotator.cluster.stream import Stream
-from rotator.cluster.tls import relax
+from rotator.cluster.tls import verify_as_kubectl_does
 from rotator.deadline import DeadlineExceeded, within
 from rotator.errors import ClusterError, ClusterUnusable, NotLeading, ServerFailed, Throttled
 
@@ -155,7 +155,7 @@ class _Session:
         self._client = ApiClient(configuration)
         self._pool: urllib3.PoolManager = self._client.rest_client.pool_manager
         bound(self._pool)
-        relax(self._pool, configuration)
+        verify_as_kubectl_does(self._pool, configuration)
         self._connections = self._connected()
         self._prefix = _prefix(self._pool, configuration.host)
         self._server = urlsplit(configuration.host).netloc.rpartition("@")[2]

@@ -1,11 +1,9 @@
 """Answers that are no success, as our errors."""
 
 import json
-import ssl
 from datetime import timedelta
 
 import pytest
-import urllib3.exceptions as transport
 
 from rotator.cluster import failures, request
 from rotator.errors import (
@@ -172,19 +170,3 @@ def test_an_expired_list_carries_the_token_that_continues_it() -> None:
     bare = answered(410, LIST)
     assert isinstance(bare, failures.Gone)
     assert bare.token == ""
-
-
-def distrust(problem: str) -> transport.SSLError:
-    """What urllib3 raises for a certificate that is not trusted."""
-    cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    cause.verify_message = problem
-    return transport.SSLError(cause)
-
-
-def test_a_formal_fault_of_a_certificate_names_the_switch() -> None:
-    """Python 3.13 refuses a certificate without an authority key identifier; the hint says what to set."""
-    cause = distrust("Missing Authority Key Identifier")
-    cause.__cause__ = cause.args[0]
-    error = failures.unanswered(LIST, "10.0.0.1:443", cause)
-    assert "Missing Authority Key Identifier" in error.message
-    assert "ROTATOR_RELAXED_TLS=1" in error.hint
