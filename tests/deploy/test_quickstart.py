@@ -43,7 +43,7 @@ def reader(controlplane: ControlPlane, helm: Helm, tmp_path: Path) -> Iterator[P
 def typed(reader: Playground, line: str) -> str:
     """What the command prints; it must end well."""
     done = subprocess.run(  # noqa: S603  (the words of our own page)
-        ["/bin/sh", "-ec", line],
+        ["/bin/sh", "-ec", f"{CHECK[0]}\n{line}"],
         env=reader.environment,
         cwd=reader.folder,
         capture_output=True,
@@ -57,8 +57,10 @@ def typed(reader: Playground, line: str) -> str:
 
 def test_the_plan_can_be_seen_before_anything_is_there(reader: Playground) -> None:
     """As the reader, at a terminal."""
-    (check,) = CHECK
-    code, planned = run_on_terminal(shlex.split(check)[1:], reader.environment, reader.folder)
+    export, check = CHECK
+    assert export == "export ROTATOR_CONFIG=$PWD/config.yaml"
+    environment = {**reader.environment, "ROTATOR_CONFIG": str(reader.folder / "config.yaml")}
+    code, planned = run_on_terminal(shlex.split(check)[1:], environment, reader.folder)
     assert code == 0
     assert "1 Secret to write, 1 reference to attach" in planned
 
@@ -68,11 +70,10 @@ def test_who_follows_it_gets_what_it_says(reader: Playground, way: list[str]) ->
     """Both replicas get ready as what was installed, and each look at it shows what it is there for."""
     for line in way:
         typed(reader, line)
-    eventually(lambda: len(reader.pods.running()) == 2, "two replicas")
     eventually(lambda: any(each.events("pass.finished") for each in reader.pods.running()), "the first sweep")
-    pods, *_ = LOOKS
-    eventually(lambda: typed(reader, pods).count("1/1     Running") == 2, "both are ready")
-    _, status, secret, account, explained = [typed(reader, line) for line in LOOKS]
+    rolled_out, status, secret, account, explained = [typed(reader, line) for line in LOOKS]
+    assert "successfully rolled out" in rolled_out
+    assert len(reader.pods.running()) == 2
     (leads,) = (event["identity"] for each in reader.pods.running() for event in each.events("lease.acquired"))
     assert f"leader: {leads}" in status
     assert re.search(r"prod +ecr .* published", status), status
