@@ -6,7 +6,6 @@ prints tokens at DEBUG and azure-identity the server's answer at WARNING. They a
 us as an exception, which is reported in our words. Of any other library we say that it warned, and where, but not what.
 """
 
-import io
 import logging
 import re
 import sys
@@ -59,8 +58,11 @@ def configure(level: str = "info", form: LogFormat = "json", stream: TextIO | No
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-class Steady(io.TextIOBase):
-    """A stream whose failures end here: a full disk, or a reader that left, must not decide what is renewed."""
+class Steady:
+    """A stream whose failures end here: a full disk, or a reader that left, must not decide what is renewed.
+
+    It is no `io.TextIOBase`, which would be flushed once more when Python ends and our modules are gone.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -104,9 +106,10 @@ def where(error: BaseException) -> str:
 
 def install_hooks(report: Callable[[str], None]) -> None:
     """Say an unexpected error in one line, from whichever thread: a traceback prints chained SDK errors with it."""
+    is_ending = sys.is_finalizing  # then the modules that `report` needs may be gone, and the exit code is decided
 
     def tell(error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, SystemExit):
+        if error is not None and not isinstance(error, SystemExit) and not is_ending():
             report(f"unexpected {type(error).__name__} {where(error)}; please report this")
 
     sys.excepthook = lambda _type, error, _trace: tell(error)

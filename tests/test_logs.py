@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 import warnings
@@ -281,3 +282,28 @@ def test_an_error_that_nobody_can_catch_is_the_same_line(capfd: pytest.CaptureFi
     (line,) = said
     assert line.startswith("unexpected LookupError at test_logs.py:")
     assert capfd.readouterr() == ("", "")
+
+
+ENDING = """
+import subprocess
+import sys
+from rotator import logs
+from rotator.cli.ending import say
+
+class Late:
+    def __del__(self) -> None:
+        raise RuntimeError("too late")
+
+logs.install_hooks(say)
+logs.configure("info", "json")
+late = Late()
+sys.modules["late"] = late
+"""
+
+
+def test_nothing_is_said_while_python_ends() -> None:
+    """The modules that it would be said with may be gone by then, and a trace of that would be the last word."""
+    done = subprocess.run(  # noqa: S603  (our own program)
+        [sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
