@@ -5,7 +5,7 @@ RotatorError                     exit code 1
 ├── AddressUnusable              exit code 2: nothing can listen on the address for health or metrics
 ├── DockerConfigError            a Secret's text is not what a kubelet can parse
 ├── KeyringError                 a kubelet could not build its keyring for this image
-│   ├── UnparsableSecret         one pull secret breaks every private pull of the Pod
+│   ├── UnparsableSecret         one pull secret breaks every pull of the Pod
 │   └── UnparsableImage          the image's name does not parse
 ├── MintError                    a cloud gave no credential
 │   ├── IdentityMissing          no usable identity: configuration, environment or a file is wrong
@@ -87,10 +87,10 @@ class KeyringError(RotatorError):
 
 
 class UnparsableSecret(KeyringError):
-    """One pull secret does not parse, and so every private pull of the Pod fails. `secret` is its name."""
+    """One pull secret does not parse, and so every pull of the Pod fails. `secret` is its name."""
 
     def __init__(self, secret: str, problem: str) -> None:
-        super().__init__(f"pull secret {secret!r}: {problem}", hint="repair or remove it: it fails every private pull")
+        super().__init__(f"pull secret {secret!r}: {problem}", hint="repair or remove it: it fails every pull")
         self.secret = secret
 
 

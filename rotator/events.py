@@ -71,9 +71,7 @@ REASONS: Mapping[Reason, Meaning] = {
         Type.WARNING, _SECRET, "its type is not kubernetes.io/dockerconfigjson, and it is left untouched"
     ),
     Reason.IMMUTABLE: Meaning(Type.WARNING, _SECRET, "it is immutable and cannot be renewed"),
-    Reason.MALFORMED: Meaning(
-        Type.WARNING, _SECRET, "its text cannot be parsed, which fails every private pull of its Pods"
-    ),
+    Reason.MALFORMED: Meaning(Type.WARNING, _SECRET, "its text cannot be parsed, which fails every pull of its Pods"),
     Reason.REFERENCE_MISSING: Meaning(
         Type.WARNING,
         _ACCOUNT,

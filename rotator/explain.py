@@ -149,7 +149,7 @@ def _explain(cluster: Cluster, image: str, namespace: str, puller: str, names: S
         matches = keyring.lookup([data for data, _ in found], image)
     except UnparsableSecret as error:
         steps = (*absent, Step(error.secret, problem=error.message))
-        message = f"pull secret {error.secret} does not parse, which fails every private pull; {error.hint}"
+        message = f"pull secret {error.secret} does not parse, which fails every pull; {error.hint}"
         return Explanation(image, puller, namespace, steps, Prospect.UNPARSABLE, message)
     records = {record.name: record for _, record in found}
     tried = _tried(matches, records, ask)

@@ -175,7 +175,7 @@ def _malformed(case: _Case) -> Finding | None:
         _ = case.entries
     except DockerConfigError as error:
         remedy = "repair it, or delete this Secret and rotator makes it anew"
-        return State.MALFORMED, f"{error.message}, which fails every private pull of its Pods; {remedy}"
+        return State.MALFORMED, f"{error.message}, which fails every pull of its Pods; {remedy}"
     return None
 
 

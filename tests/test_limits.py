@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import yaml
+
 from rotator import annotations, contests, deadline, labels, metrics, sending, serving, web
 from rotator.config import MOST_WRITERS, FanOut, schema
 from rotator.config.strictyaml import LARGEST
@@ -41,13 +43,13 @@ def limits() -> dict[str, str]:
         "Kubernetes Events": (f"{sending.BURST} at once, then {sending.PER_SECOND:g} a second; {sending.ROOM} wait"),
         "field managers with a series of their own in metrics": f"{metrics.MOST_RIVALS}",
         "an answer of a registry, or of a metadata server": f"{web.LONGEST_BODY / MIB:g} MiB",
-        "calls of one name that hang": f"{deadline.MOST_ABANDONED}",
+        "hanging calls of one kind (look-ups of names, for one)": f"{deadline.MOST_ABANDONED}",
         "rights that `doctor` asks about": f"{access.MOST}",
         "connections to `/metrics` or the probes at a time": f"{serving.MOST}",
     }
 
 
-OTHERS = {"Secret": "1 MiB, by Kubernetes", "namespaces": "none; 10,000 measured"}
+OTHERS = {"Secret": "1 MiB, by Kubernetes", "namespaces": "none; 10,000 measured", "Kubernetes": "1.29 or newer"}
 """Rows whose numbers are not the program's."""
 
 
@@ -55,6 +57,12 @@ def test_each_limit_is_the_programs() -> None:
     """A row for each, and no other."""
     (table,) = re.findall(r"<!-- limits.*?-->\n(.*?)<!-- /limits -->", (DOCS / "limits.md").read_text(), re.DOTALL)
     assert {what: limit for what, limit, _ in rows(table)} == limits() | OTHERS
+
+
+def test_the_chart_asks_for_the_same_kubernetes() -> None:
+    """And for none that is older."""
+    chart = yaml.safe_load((DOCS.parent / "deploy" / "chart" / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={OTHERS['Kubernetes'].removesuffix(' or newer')}.0-0"
 
 
 def test_the_longest_pause_of_a_contest_is_said() -> None:

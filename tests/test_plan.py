@@ -84,7 +84,7 @@ JUDGEMENTS = {
         secret(FRESH, text=SecretText('{"auths":[]}')),
         State.MALFORMED,
         Action.NOTHING,
-        "which fails every private pull of its Pods",
+        "which fails every pull of its Pods",
     ),
     "a foreign entry is broken": (
         secret(FRESH, text=SecretText('{"auths":{"ghcr.io":{"auth":"!!!"}}}')),

@@ -153,7 +153,7 @@ FAULTS = {
     "a neighbour that does not parse": Fault(
         "pull-secrets-parse",
         Result.PROBLEM,
-        "which fails every private pull",
+        "which fails every pull",
         ("Secret broken", f"ServiceAccount {ACCOUNT}"),
         break_a_neighbour,
     ),

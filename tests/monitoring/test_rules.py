@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from rotator import manifests
+from tests.build import config
 from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults, of_kube_state_metrics
 from tests.monitoring.promtool import promtool
 from tests.monitoring.wrapping import RULES, RULES_OF_CRONJOB, files, prometheus_rule
@@ -15,6 +17,10 @@ from tests.scraping import Scrape
 
 HERE = Path(__file__).parent
 DOCS = (HERE.parents[1] / "docs" / "alerts.md").read_text()
+
+
+RUNNING = manifests.manifests(config(), "", manifests.Wanted())
+"""What is installed."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,39 @@ def test_each_wait_has_its_reason_and_each_alert_one_of_two_severities() -> None
         (alert["alert"], alert["alert"].lower(), alert["labels"]["severity"], alert["for"]) for alert in alerts
     ]
     assert {alert["labels"]["severity"] for alert in alerts} == {"page", "ticket"}
+
+
+def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
+    """It finds Pods by the labels and the port that they have, and gives their series the labels of the target."""
+    whole = yaml.safe_load(RULES.with_name("scrape.yaml").read_text())
+    (job,) = whole["scrape_configs"]
+    assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": ["rotator"]}}]
+    file = tmp_path / "scrape.yaml"
+    file.write_text(yaml.safe_dump(whole))  # without what Debian leaves out of its Prometheus
+    done = promtool("check", "config", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (deployment,) = (each["spec"]["template"] for each in RUNNING if each["kind"] == "Deployment")
+    meta = {f"__meta_kubernetes_pod_label_{re.sub(r'[^a-z]', '_', key)}" for key in deployment["metadata"]["labels"]}
+    ports = {port["name"] for port in deployment["spec"]["containers"][0]["ports"]}
+    rules = job["relabel_configs"]
+    asked = {label for rule in rules for label in rule["source_labels"] if "_pod_label_" in label}
+    assert asked <= meta
+    (port,) = (rule["regex"] for rule in rules if "__meta_kubernetes_pod_container_port_name" in rule["source_labels"])
+    assert port in ports
+    assert {rule["target_label"] for rule in rules if "target_label" in rule} == OF_THE_TARGET - {"cluster", "instance"}
+
+
+def test_monitors_ask_a_port_that_there_is() -> None:
+    """The Service has it, and leads to one of the Pods."""
+    monitor = yaml.safe_load(RULES.with_name("servicemonitor.yaml").read_text())
+    (service,) = (each for each in RUNNING if each["kind"] == "Service")
+    (deployment,) = (each for each in RUNNING if each["kind"] == "Deployment")
+    ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
+    (endpoint,) = monitor["spec"]["endpoints"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert ports[endpoint["port"]] in {port["name"] for port in container["ports"]}
+    labels = service["metadata"]["labels"].items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels
 
 
 def test_the_prometheus_rules_are_the_rule_files() -> None:

@@ -63,7 +63,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "pull-secrets-parse",
-        "every pull secret that a Pod would read parses; one that does not fails all private pulls of the Pod",
+        "every pull secret that a Pod would read parses; one that does not fails all pulls of the Pod, public or not",
         (Topic.ACCOUNTS, Topic.PULL_SECRETS, Topic.PODS, Topic.TEMPLATES),
         secrets.parse,
     ),

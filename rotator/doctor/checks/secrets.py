@@ -33,7 +33,7 @@ def parse(evidence: Evidence) -> Iterator[Symptom]:
         problem = _problem(secret) if secret else ""
         if problem:
             objects = (Object("Secret", namespace, name), *users)
-            yield Symptom(Result.PROBLEM, f"{problem}, which fails every private pull", objects, "repair or remove it")
+            yield Symptom(Result.PROBLEM, f"{problem}, which fails every pull", objects, "repair or remove it")
 
 
 def not_shadowed(evidence: Evidence) -> Iterable[Symptom]:
