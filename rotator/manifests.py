@@ -17,6 +17,9 @@ Manifest = dict[str, Any]
 USER = 65532
 """Of nobody else: the `nonroot` of distroless images."""
 
+LONGEST_CRON_JOB = 52
+"""Characters of its name: a Job's has eleven more ("CronJob", kubernetes.io)."""
+
 FILES = "/etc/rotator"
 TOKENS = "/var/run/tokens"
 SECRETS = "/var/run/secrets"
@@ -31,6 +34,7 @@ CRON = f"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9hms]+)
 
 METADATA = (
     ("169.254.169.254/32", 80),  # AWS, Azure, Google: instance metadata
+    ("fd00:ec2::254/128", 80),  # AWS, where nodes have IPv6 alone
     ("169.254.169.252/32", 988),  # GKE: the metadata server of workload identity, on each node
     ("169.254.170.23/32", 80),  # EKS: the Pod Identity agent, on each node
     ("fd00:ec2::23/128", 80),
@@ -64,9 +68,14 @@ class Wanted:
     """Further TCP ports that it may call: of a proxy, a mirror, or an API server."""
 
     @property
+    def subject(self) -> rbac.Subject:
+        """Whom roles are for."""
+        return rbac.Subject(self.namespace, self.name, self.name)
+
+    @property
     def labels(self) -> dict[str, str]:
         """Of every object; they also select the Pods."""
-        return {"app.kubernetes.io/name": "rotator", "app.kubernetes.io/instance": self.name}
+        return self.subject.labels
 
     @property
     def runs(self) -> bool:
@@ -76,11 +85,10 @@ class Wanted:
 
 def manifests(config: Config, content: str, wanted: Wanted) -> list[Manifest]:
     """The objects for the configuration, which is `content` as a file, in the order in which they are to be made."""
-    subject = rbac.Subject(wanted.namespace, wanted.name, wanted.name)
     return [
         _service_account(wanted),
         _config_map(content, wanted),
-        *rbac.manifests(config, subject, watching=wanted.runs),
+        *rbac.manifests(config, wanted.subject, watching=wanted.runs),
         _network_policy(wanted),
         *(_running(config, wanted) if wanted.runs else [_cron_job(wanted)]),
     ]
@@ -240,8 +248,8 @@ def _mounts(wanted: Wanted) -> Iterator[Manifest]:
     yield {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  (of this Pod alone)
     if wanted.tokens:
         yield {"name": "tokens", "mountPath": TOKENS, "readOnly": True}
-    for name in wanted.secrets:
-        yield {"name": f"secret-{name}", "mountPath": f"{SECRETS}/{name}", "readOnly": True}
+    for number, name in enumerate(wanted.secrets):
+        yield {"name": f"secret-{number}", "mountPath": f"{SECRETS}/{name}", "readOnly": True}
 
 
 def _volumes(wanted: Wanted) -> Iterator[Manifest]:
@@ -251,8 +259,8 @@ def _volumes(wanted: Wanted) -> Iterator[Manifest]:
     yield {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}}
     if wanted.tokens:
         yield {"name": "tokens", "projected": {"sources": [_token(*token) for token in wanted.tokens.items()]}}
-    for name in wanted.secrets:
-        yield {"name": f"secret-{name}", "secret": {"secretName": name}}
+    for number, name in enumerate(wanted.secrets):
+        yield {"name": f"secret-{number}", "secret": {"secretName": name}}
 
 
 def _kubernetes_sources() -> list[Manifest]:

@@ -31,4 +31,4 @@ _Dumper.add_representer(str, _Dumper.represent_word)
 
 def dump(data: object) -> str:
     """One document, in the order of the data; a text of several lines stands as it is."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)

@@ -33,6 +33,11 @@ class Subject:
     name: str = "rotator"
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Of everything that is installed for it."""
+        return {"app.kubernetes.io/name": "rotator", "app.kubernetes.io/instance": self.name}
+
+    @property
     def role(self) -> str:
         """The name of its roles and bindings, which no rotator of another namespace has.
 
@@ -181,7 +186,7 @@ def _on_events(config: Config, subject: Subject) -> Iterator[Right]:
 
 def _role_and_binding(namespace: str | None, rights: Sequence[Right], subject: Subject) -> tuple[Manifest, Manifest]:
     kind = "Role" if namespace else "ClusterRole"
-    metadata = {"name": subject.role, **({"namespace": namespace} if namespace else {})}
+    metadata = {"name": subject.role, **({"namespace": namespace} if namespace else {}), "labels": subject.labels}
     account = {"kind": "ServiceAccount", "name": subject.service_account, "namespace": subject.namespace}
     head = {"apiVersion": f"{API}/v1"}
     return (
@@ -189,7 +194,7 @@ def _role_and_binding(namespace: str | None, rights: Sequence[Right], subject: S
         {
             **head,
             "kind": f"{kind}Binding",
-            "metadata": dict(metadata),
+            "metadata": {**metadata},
             "roleRef": {"apiGroup": API, "kind": kind, "name": subject.role},
             "subjects": [account],
         },

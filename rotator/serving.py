@@ -47,7 +47,10 @@ PLAIN = "text/plain; charset=utf-8"
 
 _REMEDIES = {
     errno.EADDRINUSE: ("is in use", "end what listens there, or choose another port"),
-    errno.EADDRNOTAVAIL: ("is no address of this machine", "write 0.0.0.0 or [::] for all that it has"),
+    errno.EADDRNOTAVAIL: (
+        "is no address of this machine",
+        "write [::] for all that it has, or 0.0.0.0 for those of IPv4",
+    ),
     errno.EACCES: ("may not be used by this user", "choose a port from 1024 on"),
 }
 _FORM = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+)):(?P<port>[0-9]{1,5})")
@@ -148,8 +151,10 @@ class Server:
         self.stop()
 
     def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.address.host else socket.AF_INET
         both = self.address.host == "::" and socket.has_dualstack_ipv6()
+        if self.address.host == "::" and not both:  # a kernel without IPv6
+            self.address = replace(self.address, host=str(ipaddress.IPv4Address(0)))
+        family = socket.AF_INET6 if ":" in self.address.host else socket.AF_INET
         try:
             listener = socket.create_server(
                 (self.address.host, self.address.port), family=family, backlog=64, dualstack_ipv6=both

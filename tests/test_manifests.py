@@ -74,7 +74,9 @@ def test_a_cronjob_runs_one_pass_at_a_time() -> None:
     """`rotator once`, never beside another, and never for longer than until the next."""
     spec = made(Wanted(mode="cronjob", schedule="*/10 * * * *"))["CronJob"]["spec"]
     assert (spec["schedule"], spec["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
-    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 5 * 60
+    job = spec["jobTemplate"]["spec"]
+    assert max(job["activeDeadlineSeconds"], spec["startingDeadlineSeconds"]) < 5 * 60
+    assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (0, "Never")  # the next one tries again
     assert container(CRONJOB)["args"] == ["once"]
     assert not {"ports", "livenessProbe", "readinessProbe"} & set(container(CRONJOB))
 
@@ -118,11 +120,14 @@ def test_a_configuration_that_is_no_plain_block_survives_too(content: str) -> No
 
 def test_every_volume_is_mounted_and_every_mount_has_its_volume() -> None:
     """With all that may be asked for; tokens carry their audience, Secrets stand under their name."""
-    wanted = Wanted(tokens={"aws": "sts.amazonaws.com", "azure": "api://AzureADTokenExchange"}, secrets=["northwind"])
+    wanted = Wanted(
+        tokens={"aws": "sts.amazonaws.com", "azure": "api://AzureADTokenExchange"}, secrets=["northwind", "south.wind"]
+    )
     spec, mounts = pod(wanted)["spec"], {each["name"]: each["mountPath"] for each in container(wanted)["volumeMounts"]}
     volumes = {each["name"]: each for each in spec["volumes"]}
     assert set(volumes) == set(mounts)
-    assert mounts["secret-northwind"] == "/var/run/secrets/northwind"
+    secrets = [(each["secret"]["secretName"], mounts[name]) for name, each in volumes.items() if "secret" in each]
+    assert secrets == [("northwind", "/var/run/secrets/northwind"), ("south.wind", "/var/run/secrets/south.wind")]
     audiences = [source["serviceAccountToken"]["audience"] for source in volumes["tokens"]["projected"]["sources"]]
     assert audiences == ["sts.amazonaws.com", "api://AzureADTokenExchange"]
     assert len(set(mounts.values())) == len(mounts)
@@ -155,6 +160,7 @@ def test_the_policy_lets_rotator_reach_what_it_must() -> None:
         ("169.254.169.252/32", 988),
         ("169.254.170.23/32", 80),
         ("fd00:ec2::23/128", 80),
+        ("fd00:ec2::254/128", 80),
     }
     assert [port["port"] for rule in spec["ingress"] for port in rule["ports"]] == [8080, 8081]
     assert made(CRONJOB)["NetworkPolicy"]["spec"]["ingress"] == []

@@ -196,13 +196,15 @@ def test_a_binding_stands_beside_each_role_and_names_the_service_account() -> No
     """Role and RoleBinding in the namespace, ClusterRole and ClusterRoleBinding in none."""
     both = config("name: listed, namespaces: {names: [a]}", 'name: wide, namespaces: {names: ["*"]}')
     made = rbac.manifests(both, rbac.Subject("rotator-images", "turner", "rotator-images"), watching=False)
-    shown = [(each["kind"], each["metadata"]) for each in made]
+    shown = [(each["kind"], each["metadata"]["name"], each["metadata"].get("namespace")) for each in made]
     assert shown == [
-        ("ClusterRole", {"name": "rotator-images"}),
-        ("ClusterRoleBinding", {"name": "rotator-images"}),
-        ("Role", {"name": "rotator-images", "namespace": "a"}),
-        ("RoleBinding", {"name": "rotator-images", "namespace": "a"}),
+        ("ClusterRole", "rotator-images", None),
+        ("ClusterRoleBinding", "rotator-images", None),
+        ("Role", "rotator-images", "a"),
+        ("RoleBinding", "rotator-images", "a"),
     ]
+    labels = {"app.kubernetes.io/name": "rotator", "app.kubernetes.io/instance": "rotator-images"}
+    assert [each["metadata"]["labels"] for each in made] == [labels] * 4  # whoever deletes them by hand finds them so
     for role, binding in ((made[0], made[1]), (made[2], made[3])):
         api = "rbac.authorization.k8s.io"
         assert binding["roleRef"] == {"apiGroup": api, "kind": role["kind"], "name": "rotator-images"}

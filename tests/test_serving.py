@@ -251,6 +251,19 @@ def test_ipv6_is_served(listens: str, client: str) -> None:
             assert connection.getresponse().status == 200
 
 
+def test_where_a_kernel_has_no_ipv6_all_of_ipv4_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default is for Pods of either family, and of both."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    address = parse_address("[::]:0")
+    assert address
+    with Server("test", address, PAGES) as server:
+        assert str(server.address) == f"0.0.0.0:{server.address.port}"
+        connection = http.client.HTTPConnection("127.0.0.1", server.address.port, timeout=SECONDS)
+        with closing(connection):
+            connection.request("GET", "/hello")
+            assert connection.getresponse().status == 200
+
+
 def test_an_address_in_use_is_one_line(server: Server) -> None:
     """It names the port and what to do, and the program ends with 2."""
     with pytest.raises(AddressUnusable) as caught:

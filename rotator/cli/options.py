@@ -77,19 +77,26 @@ _OPTIONS = (
 )
 
 
+LABEL = 63
+"""Characters of a DNS label, and of a label's value."""
+
+
 class Name(click.ParamType[str]):
-    """The name of an object of the cluster: a DNS label, or with `dots` several."""
+    """The name of an object of the cluster: a DNS label, or with `dots` several, of so many characters at most."""
 
     name = "name"
 
-    def __init__(self, *, dots: bool = True) -> None:
+    def __init__(self, *, dots: bool = True, longest: int | None = None) -> None:
         label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-        self._form = re.compile(rf"(?=.{{1,253}}$){label}(?:\.{label})*" if dots else rf"(?=.{{1,63}}$){label}")
+        self._form = re.compile(rf"{label}(?:\.{label})*" if dots else label)
+        self._longest = longest or (253 if dots else LABEL)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name itself."""
         if not self._form.fullmatch(value):
             self.fail("write a name of a-z, 0-9 and -, as in rotator", param, ctx)
+        if len(value) > self._longest:
+            self.fail(f"has {len(value)} characters, and may have {self._longest}", param, ctx)
         return value
 
 
@@ -104,6 +111,32 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not key or not equals:
             self.fail("write it as KEY=VALUE", param, ctx)
         return key, rest
+
+
+class Variable(Pair):
+    """A variable of the environment."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Name and value."""
+        key, rest = super().convert(value, param, ctx)
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", key):
+            self.fail(f"{key!r} is no name of a variable; write it of letters, digits and _", param, ctx)
+        return key, rest
+
+
+class Token(Pair):
+    """A file for a token, and its audience."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The two."""
+        file, audience = super().convert(value, param, ctx)
+        if not FILE_NAME.fullmatch(file) or not audience:
+            self.fail("write it as FILE=AUDIENCE, with a file name of letters, digits, '-', '_' and '.'", param, ctx)
+        return file, audience
+
+
+FILE_NAME = re.compile(r"\.?[A-Za-z0-9_-][A-Za-z0-9_.-]{0,251}")
+"""As a key of a ConfigMap ("ConfigMaps", kubernetes.io), which a kubelet makes a file of."""
 
 
 class Annotation(Pair):

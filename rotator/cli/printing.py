@@ -1,6 +1,7 @@
 """`schema`, `rbac` and `manifests`: what is printed for other tools."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,19 @@ import click
 from rotator import config as configuration
 from rotator import logs, manifests, rbac, schemas
 from rotator.cli.ending import output_named, say
-from rotator.cli.options import Annotation, Image, Name, Pair, PodLabel, Schedule, config_option, pairs_option
+from rotator.cli.options import (
+    FILE_NAME,
+    LABEL,
+    Annotation,
+    Image,
+    Name,
+    PodLabel,
+    Schedule,
+    Token,
+    Variable,
+    config_option,
+    pairs_option,
+)
 from rotator.errors import ConfigError
 
 
@@ -46,7 +59,13 @@ namespace_option = click.option(
 @config_option
 @namespace_option
 @click.option("--service-account", type=Name(), default="rotator", show_default=True, help="Its ServiceAccount there.")
-@click.option("--name", type=Name(), default="rotator", show_default=True, help="Of the roles and their bindings.")
+@click.option(
+    "--name",
+    type=Name(longest=LABEL),
+    default="rotator",
+    show_default=True,
+    help="Of the roles and their bindings, after the namespace where that differs.",
+)
 @mode_option
 def print_rbac(config_file: Path, namespace: str, service_account: str, name: str, mode: str) -> None:
     """Print the smallest roles for the configuration, for `kubectl apply -f -`."""
@@ -59,7 +78,13 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 @config_option
 @mode_option
 @namespace_option
-@click.option("--name", type=Name(dots=False), default="rotator", show_default=True, help="Of every object.")
+@click.option(
+    "--name",
+    type=Name(dots=False),
+    default="rotator",
+    show_default=True,
+    help="Of every object; of roles after the namespace, where that differs.",
+)
 @click.option(
     "--image", type=Image(), default=manifests.Wanted().image, show_default=True, help="As your nodes pull it."
 )
@@ -75,11 +100,11 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 )
 @pairs_option("--annotation", "annotations", Annotation(), help="One of the ServiceAccount: KEY=VALUE.")
 @pairs_option("--pod-label", "pod_labels", PodLabel(), help="One more label of the Pods: KEY=VALUE.")
-@pairs_option("--env", "variables", Pair(), help="A variable of the environment: NAME=VALUE.")
+@pairs_option("--env", "variables", Variable(), help="A variable of the environment: NAME=VALUE.")
 @pairs_option(
     "--token",
     "tokens",
-    Pair(),
+    Token(),
     help=f"A token of the ServiceAccount for a cloud, in {manifests.TOKENS}: FILE=AUDIENCE.",
 )
 @click.option(
@@ -92,7 +117,7 @@ def print_rbac(config_file: Path, namespace: str, service_account: str, name: st
 @click.option(
     "--secret",
     "secrets",
-    type=Name(dots=False),
+    type=Name(),
     multiple=True,
     help=f"A Secret of that namespace, to be mounted in {manifests.SECRETS} under its name.",
 )
@@ -107,11 +132,30 @@ def print_manifests(
     """Print all that rotator needs in a cluster, for `kubectl apply --server-side -f -`."""
     content = configuration.read(config_file)
     config = configuration.parse(content, str(config_file))
-    wanted = manifests.Wanted(files={path.name: _harmless(path) for path in files}, **others)
+    wanted = manifests.Wanted(files=_beside(files), **others)
+    if wanted.mode == "cronjob" and len(wanted.name) > manifests.LONGEST_CRON_JOB:
+        msg = f"--name: a CronJob's has {manifests.LONGEST_CRON_JOB} characters at most"
+        raise click.UsageError(msg)
+    if repeated := [name for name, count in Counter(wanted.secrets).items() if count > 1]:
+        msg = f"--secret: {repeated[0]} is given twice; leave one out"
+        raise click.UsageError(msg)
     if wanted.image == manifests.Wanted().image:
         say(f"the image {wanted.image} is in no registry: unless it is on the nodes, name yours with --image")
     with output_named():
         click.echo(manifests.text(manifests.manifests(config, content, wanted)), nl=False)
+
+
+def _beside(paths: Sequence[Path]) -> dict[str, str]:
+    """The texts by the name that each file has beside the configuration. Raises ConfigError."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if not FILE_NAME.fullmatch(path.name):
+            words = "has a name that no ConfigMap may have; write it of letters, digits, '-', '_' and '.'"
+            raise ConfigError(str(path), (words,))
+        if path.name in found:
+            raise ConfigError(str(path), (f"would take the place of another {path.name}; give it another name",))
+        found[path.name] = _harmless(path)
+    return found
 
 
 def _harmless(path: Path) -> str:
@@ -121,6 +165,6 @@ def _harmless(path: Path) -> str:
     content = configuration.read(path)
     if path.name == "config.yaml":
         raise ConfigError(str(path), ("is what the configuration is called there; give it another name",))
-    if "PRIVATE KEY-----" in content or '"private_key"' in content:
-        raise ConfigError(str(path), ("holds a private key; put it into a Secret, and mount that with --secret",))
+    if any(mark in content for mark in ("PRIVATE KEY-----", '"private_key"', "aws_secret_access_key")):
+        raise ConfigError(str(path), ("holds a secret; put it into a Secret, and mount that with --secret",))
     return content

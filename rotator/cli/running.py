@@ -28,8 +28,8 @@ def _address(name: str, default: str, what: str) -> Callable[[Callable[..., None
 
 @click.command(epilog=EXIT_CODES)
 @with_options
-@_address("health", "0.0.0.0:8081", "/healthz and /readyz, for the kubelet's probes")
-@_address("metrics", "0.0.0.0:8080", "/metrics, for Prometheus")
+@_address("health", "[::]:8081", "/healthz and /readyz, for the kubelet's probes")
+@_address("metrics", "[::]:8080", "/metrics, for Prometheus")
 def run(options: Options, health_address: str, metrics_address: str) -> None:
     """Renew for as long as it runs: what a Deployment runs."""
     from rotator.daemon import Daemon, be_frugal  # noqa: PLC0415  (the scheduler is not needed elsewhere)

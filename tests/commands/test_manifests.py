@@ -31,6 +31,16 @@ def test_it_prints_manifests_and_needs_neither_cluster_nor_cloud(shell: Shell) -
     assert shell.mints() == {"prod": 0, "images": 0, "contoso": 0}
 
 
+def test_a_variable_counts_before_the_programs_own(shell: Shell) -> None:
+    """Once, with the value that was asked for."""
+    (container,) = printed(shell, "--image", "r:1", "--env", "ROTATOR_LOG_FORMAT=console")["Deployment"]["spec"][
+        "template"
+    ]["spec"]["containers"]
+    assert [each for each in container["env"] if each["name"] == "ROTATOR_LOG_FORMAT"] == [
+        {"name": "ROTATOR_LOG_FORMAT", "value": "console"}
+    ]
+
+
 def test_every_option_arrives_in_the_manifests(shell: Shell) -> None:
     """Each of them once, in the mode that has the most of them."""
     (shell.directory / "federation.json").write_text('{"type": "external_account"}')
@@ -80,11 +90,36 @@ def test_every_option_arrives_in_the_manifests(shell: Shell) -> None:
         (("--file", "config.yaml"), "another name"),
         (("--file", "key.json"), "--secret"),
         (("--file", "gone.json"), "no such file"),
+        (("--file", "half.pem"), "--secret"),
+        (("--file", "half.json"), "--secret"),
+        (("--file", "credentials"), "--secret"),
+        (("--file", "a b"), "letters, digits"),
+        (("--file", "..data"), "letters, digits"),
+        (("--file", "some.txt", "--file", "other/some.txt"), "another name"),
+        (("--token", "../x=y"), "FILE=AUDIENCE"),
+        (("--token", "x="), "FILE=AUDIENCE"),
+        (("--env", "A B=c"), "letters, digits and _"),
+        (("--env", "A=1", "--env", "A=2"), "A is given twice"),
+        (("--secret", "a", "--secret", "a"), "a is given twice"),
+        (("--name", "n" * 53, "--mode", "cronjob"), "52 characters"),
+        (("--name", "n" * 64), "may have 63"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(shell: Shell, words: tuple[str, ...], says: str) -> None:
     """Exit code 2, and nothing that kubectl could take for manifests; a private key is not repeated."""
-    (shell.directory / "key.json").write_text(KEY)
+    for name, text in {
+        "key.json": KEY,
+        "half.pem": "-----BEGIN EC PRIVATE KEY-----\nMII",
+        "half.json": '{"private_key": "MII"}',
+        "credentials": "aws_secret_access_key = MII",
+        "a b": "",
+        "..data": "",
+        "some.txt": "",
+        "other/some.txt": "",
+    }.items():
+        path = shell.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     done = shell.run("manifests", *words)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()

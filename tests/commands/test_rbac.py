@@ -36,13 +36,13 @@ def test_the_same_configuration_is_always_answered_alike(shell: Shell) -> None:
 
 
 def test_the_options_name_the_service_account_and_the_roles(shell: Shell) -> None:
-    """Namespace and ServiceAccount of rotator in the bindings, and one name for all that is made."""
+    """Namespace and ServiceAccount of rotator in the bindings; one name for all, after the namespace."""
     words = ("--namespace", "tools", "--service-account", "the.turner", "--name", "rotator.images")
     role, binding, for_lease, lease_binding = yaml.safe_load_all(shell.run("rbac", *words).stdout)
     for made in (role, binding, for_lease, lease_binding):
-        assert made["metadata"]["name"] == "rotator.images"
+        assert made["metadata"]["name"] == "tools-rotator.images"
     for made in (binding, lease_binding):
-        assert made["roleRef"]["name"] == "rotator.images"
+        assert made["roleRef"]["name"] == "tools-rotator.images"
         assert made["subjects"] == [{"kind": "ServiceAccount", "name": "the.turner", "namespace": "tools"}]
     assert for_lease["metadata"]["namespace"] == "tools"
 

@@ -22,7 +22,12 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLES = DEPLOY / "examples"
 SCHEMA = DEPLOY / "chart" / "values.schema.json"
 COMMAND = re.compile(r"\[\S+\]\(([a-z-]+)\):\n\n```console\n\$ rotator manifests (.*?)^```$", re.MULTILINE | re.DOTALL)
-LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
+_WORD = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LABELS = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_WORD}$"},
+    "additionalProperties": {"type": "string", "pattern": f"^({_WORD})?$"},
+}
 NOT_IN_GO = re.compile(r"\(\?[=!<]|\{[0-9,]*[0-9]{4,}\}")
 """Looking ahead or behind, and counts above 1,000 ("Syntax", github.com/google/re2/wiki)."""
 
@@ -80,6 +85,11 @@ def schema() -> str:
     whole["properties"]["schedule"] = {"type": "string", "pattern": f"^({CRON})$"}
     for labels in ("commonLabels", "podLabels"):
         whole["properties"][labels] = {**LABELS, "properties": dict.fromkeys(Wanted().labels, False)}
+    whole["properties"]["nodeSelector"] = LABELS
+    whole["properties"]["enabled"] = {
+        "type": "boolean",
+        "description": "For the condition of a chart that has this one.",
+    }
     return json.dumps(whole, indent=2) + "\n"
 
 

@@ -1,22 +1,24 @@
 """The chart: roles as `rotator rbac` prints them, every value where it belongs, and mistakes in one clear line."""
 
 import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from rotator import rbac
+from rotator import manifests
 from rotator.config import parse
+from rotator.manifests import Wanted
 from tests.deploy import examples
-from tests.deploy.objects import Object, by_key, of_kind, roles, template
+from tests.deploy.objects import Object, by_key, of_kind, template
 from tests.helm.fixtures import CHART, Helm
 from tests.monitoring.promtool import promtool
 from tests.outside import CONFIG
-from tests.scenarios.roles import CASES, HEAD, pull_secret
+from tests.scenarios.roles import CASES, HEAD, TWO, pull_secret
 
 VALUES = {"config": yaml.safe_load(CONFIG)}
 
@@ -33,16 +35,64 @@ CONFIGURATIONS = {
     "an excluded name": HEAD + pull_secret("{names: [team-a, other], exclude: ['team-?', 'o']}", "{names: [w]}"),
     "labels and names": HEAD + pull_secret("{names: [team-a], labels: a=b}", "{names: [w], labels: c=d}"),
     "rotator's own namespace": HEAD + pull_secret("{names: [rotator, team-a]}", "{names: [rotator]}"),
+    "all but a class of names": HEAD
+    + pull_secret('{names: [team-a, team-z], exclude: ["team-[!a-c]"]}', "{names: [w]}"),
+    "any account, and a labelled one": HEAD
+    + pull_secret('{names: ["*"]}', "{names: [w]}")
+    + pull_secret('{names: ["*"]}', '{names: ["*"], labels: a=b}', "second-pull"),
+    "names like numbers and words of YAML": HEAD
+    + pull_secret('{names: ["123", "true", "1e3", "null"]}', '{names: ["123", "y", "no"]}', "1e5")
+    + 'leaderElection: {namespace: "7", name: "0"}\n',
 }
 
 
 @pytest.mark.parametrize("mode", ["deployment", "cronjob"])
 @pytest.mark.parametrize("case", CONFIGURATIONS)
-def test_the_roles_are_those_of_rotator_rbac(helm: Helm, case: str, mode: str) -> None:
-    """Rule for rule and binding for binding, for every kind of configuration."""
+def test_the_objects_are_those_of_rotator_manifests(helm: Helm, case: str, mode: Any) -> None:  # noqa: ANN401
+    """Rule for rule, binding for binding and field for field, for every kind of configuration."""
     text = CONFIGURATIONS[case]
-    printed = rbac.manifests(parse(text, case), rbac.Subject(), watching=mode == "deployment")
-    assert roles(helm.template({"config": yaml.safe_load(text), "mode": mode})) == by_key(printed)
+    printed = manifests.manifests(parse(text, case), text, Wanted(mode=mode))
+    assert by_key(helm.template({"config": yaml.safe_load(text), "mode": mode})) == by_key(printed)
+
+
+@pytest.mark.parametrize("mode", ["deployment", "cronjob"])
+@pytest.mark.parametrize(
+    ("wanted", "values"),
+    [
+        (Wanted(namespace="tools", name="turner"), {"namespaceOverride": "tools", "nameOverride": "turner"}),
+        (Wanted(namespace="42", name="7"), {"namespaceOverride": "42", "nameOverride": "7"}),
+        (Wanted(secrets=("key", "other.key")), {"secrets": ["key", "other.key"]}),
+        (
+            Wanted(image="example.com/r@sha256:" + "0" * 64),
+            {"image": {"repository": "example.com/r", "tag": "9", "digest": "sha256:" + "0" * 64}},
+        ),
+        (Wanted(image="[::1]:5000/r:9"), {"image": {"repository": "[::1]:5000/r", "tag": "9"}}),
+        (
+            Wanted(tokens={"a": "b"}, files={"x.json": "{{ x }}: #"}),
+            {"tokens": {"a": "b"}, "files": {"x.json": "{{ x }}: #"}},
+        ),
+    ],
+    ids=["names", "numbers", "secrets", "digest", "an address", "files"],
+)
+def test_an_option_and_its_value_make_the_same(helm: Helm, wanted: Wanted, values: Object, mode: Any) -> None:  # noqa: ANN401
+    """Wherever in the objects it shows; a configuration with a Role, a ClusterRole and a Lease."""
+    text = CONFIGURATIONS[TWO]
+    printed = manifests.manifests(parse(text, TWO), text, replace(wanted, mode=mode))
+    made = helm.template(
+        {"config": yaml.safe_load(text), "mode": mode, **values},
+        namespace="elsewhere" if "namespaceOverride" in values else "rotator",
+    )
+    assert by_key(made) == by_key(printed)
+
+
+def test_a_variable_of_its_own_counts_before_the_charts(helm: Helm) -> None:
+    """As with --env; the API server would refuse it twice."""
+    values = {**VALUES, "extraEnv": [{"name": "ROTATOR_LOG_LEVEL", "value": "debug"}]}
+    (container,) = template(helm.template(values))["spec"]["containers"]
+    assert [(each["name"], each["value"]) for each in container["env"]] == [
+        ("ROTATOR_LOG_FORMAT", "json"),
+        ("ROTATOR_LOG_LEVEL", "debug"),
+    ]
 
 
 @pytest.mark.parametrize("name", examples.COMMANDS)
@@ -128,7 +178,7 @@ OF_OTHERS = [
         {"serviceAccount": {"annotations": {"a/b": "c"}}}, "ServiceAccount", "metadata.annotations", {"a/b": "c"}
     ),
     Elsewhere({"networkPolicy": {"ports": [3128]}}, "NetworkPolicy", "spec.egress.1.ports.0.port", 3128),
-    Elsewhere({"networkPolicy": {"extraEgress": [RULE]}}, "NetworkPolicy", "spec.egress.6", RULE),
+    Elsewhere({"networkPolicy": {"extraEgress": [RULE]}}, "NetworkPolicy", "spec.egress.7", RULE),
     Elsewhere({"metrics": {"serviceMonitor": MONITOR}}, "ServiceMonitor", "spec.endpoints.0.interval", "10s"),
     Elsewhere({"metrics": {"serviceMonitor": MONITOR}}, "ServiceMonitor", "metadata.labels.release", "prometheus"),
     Elsewhere({"metrics": {"podMonitor": MONITOR}}, "PodMonitor", "spec.podMetricsEndpoints.0.interval", "10s"),
@@ -208,7 +258,9 @@ def test_a_cronjob_has_its_own_alerts(helm: Helm) -> None:
     """Those of the daemon would ring for ever: a CronJob says nothing of itself. They go by the release's name."""
     values = {**VALUES, "mode": "cronjob", "prometheusRule": {"enabled": True}}
     text = (examples.DEPLOY / "monitoring" / "rules-cronjob.yaml").read_text()
-    of_another = of_kind(helm.template(values, name="turner", namespace="tools"), "PrometheusRule")["spec"]
+    of_another = of_kind(helm.template({**values, "nameOverride": "turner"}, namespace="tools"), "PrometheusRule")[
+        "spec"
+    ]
     assert of_another == yaml.safe_load(text.replace('cronjob="rotator"', 'cronjob="turner", namespace="tools"'))
     assert {each["kind"] for each in helm.template(values)} & {"Service", "ServiceMonitor"} == set()
 
@@ -279,6 +331,68 @@ def test_a_value_without_anything_is_none(helm: Helm) -> None:
     assert {each["kind"] for each in made} == {each["kind"] for each in helm.template(VALUES)} | {"PrometheusRule"}
 
 
+def test_no_port_opens_none(helm: Helm) -> None:
+    """A rule without ports would open all of them."""
+    policy = of_kind(helm.template({**VALUES, "networkPolicy": {"ports": []}}), "NetworkPolicy")
+    assert all(rule.get("ports") for rule in policy["spec"]["egress"])
+    assert not [rule for rule in policy["spec"]["egress"] if {"port": 443, "protocol": "TCP"} in rule["ports"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"serviceAccount": {"create": False}}, "create is false; name the one that is there"),
+        ({"files": {"a": "-----BEGIN PRIVATE KEY-----"}}, "a holds a secret; put it into a Secret"),
+        ({"files": {"a": '{"private_key": "MII"}'}}, "a holds a secret; put it into a Secret"),
+        ({"files": {"a": "aws_secret_access_key = x"}}, "a holds a secret; put it into a Secret"),
+    ],
+)
+def test_what_would_be_a_mistake_is_said_in_a_sentence(helm: Helm, values: Object, words: str) -> None:
+    """Where the schema has no words for it."""
+    done = helm.run("template", "rotator", str(CHART), values={**VALUES, **values})
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_several_objects_may_go_with_it(helm: Helm) -> None:
+    """Each a document of its own."""
+    objects = [{"apiVersion": "v1", "kind": "Odd", "metadata": {"name": name}} for name in ("x", "y")]
+    made = helm.template({**VALUES, "extraObjects": objects})
+    assert [each for each in made if each["kind"] == "Odd"] == objects
+
+
+@pytest.mark.parametrize(("mode", "says"), [("deployment", "as a Deployment."), ("cronjob", "as a CronJob.")])
+def test_the_notes_name_the_mode(helm: Helm, mode: str, says: str) -> None:
+    """And where it runs."""
+    done = helm.run("install", "rotator", str(CHART), "--dry-run=client", values={**VALUES, "mode": mode})
+    assert f"rotator runs in default {says}" in done.stdout
+
+
+NAMES = [("rotator", "rotator"), ("my-rotator", "my-rotator"), ("pulls", "pulls-rotator"), ("p" * 50, "p" * 50 + "-r")]
+
+
+@pytest.mark.parametrize(("release", "name"), NAMES)
+def test_the_objects_are_named_after_the_release_and_the_chart(helm: Helm, release: str, name: str) -> None:
+    """As every chart does it; a CronJob's name has 52 characters at most."""
+    assert of_kind(helm.template(VALUES, name=release), "Deployment")["metadata"]["name"] == name
+
+
+def test_a_chart_may_have_it_twice(helm: Helm, tmp_path: Path) -> None:
+    """Under aliases, each with a condition: none of the objects of one is one of the other."""
+    dependency = {"name": "rotator", "version": "0.1.0", "repository": CHART.as_uri()}
+    aliases = [{**dependency, "alias": name, "condition": f"{name}.enabled"} for name in ("one", "two", "three")]
+    chart = {"apiVersion": "v2", "name": "platform", "version": "0.1.0", "dependencies": aliases}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    shutil.copytree(CHART, tmp_path / "charts" / "rotator")
+    values = {"one": {**VALUES, "enabled": True}, "two": {**VALUES, "enabled": True}, "three": {"enabled": False}}
+    done = helm.run("template", "here", str(tmp_path), "-n", "rotator", values=values)
+    assert done.returncode == 0, done.stderr
+    made = [each for each in yaml.safe_load_all(done.stdout) if each]
+    keys = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in made]
+    assert len(set(keys)) == len(keys)
+    assert {name for kind, _, name in keys if kind == "Deployment"} == {"here-one", "here-two"}
+
+
 def test_what_would_be_counted_twice_is_refused(helm: Helm) -> None:
     """Both monitors find the same Pods."""
     monitors = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}
@@ -319,6 +433,22 @@ MISTAKES: list[tuple[Object, str]] = [
     ({**VALUES, "commonLabels": {"app.kubernetes.io/name": "other"}}, "commonLabels/app.kubernetes.io~1name"),
     ({**VALUES, "podLabels": {"app.kubernetes.io/instance": "other"}}, "podLabels/app.kubernetes.io~1instance"),
     ({**VALUES, "files": {"config.yaml": ""}}, "files/config.yaml"),
+    ({**VALUES, "files": {"a b": ""}}, "a b"),
+    ({**VALUES, "files": {"..data": ""}}, "..data"),
+    ({**VALUES, "tokens": {"../x": "y"}}, "../x"),
+    ({**VALUES, "tokens": {"x": ""}}, "tokens/x"),
+    ({**VALUES, "secrets": ["a", "a"]}, "secrets"),
+    ({**VALUES, "commonLabels": {"a": "b c"}}, "commonLabels/a"),
+    ({**VALUES, "serviceAccount": {"name": "A"}}, "serviceAccount/name"),
+    ({**VALUES, "metrics": {"serviceMonitor": {"interval": "10"}}}, "interval"),
+    ({**VALUES, "mode": None}, "mode"),
+    ({**VALUES, "schedule": None}, "schedule"),
+    ({**VALUES, "logLevel": None}, "logLevel"),
+    ({**VALUES, "image": {"repository": None}}, "repository"),
+    ({**VALUES, "networkPolicy": {"enabled": None}}, "enabled"),
+    ({**VALUES, "networkPolicy": {"ports": None}}, "ports"),
+    ({**VALUES, "serviceAccount": {"create": None}}, "create"),
+    ({**VALUES, "dashboard": {"enabled": None}}, "enabled"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Helm as a fixture."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -30,7 +31,7 @@ class Helm:
         return subprocess.run(  # noqa: S603  (our own build)
             [program, *words, *more],
             env={"PATH": os.environ["PATH"], "HOME": str(self.home)} | variables,
-            input=None if values is None else yaml.safe_dump(values),
+            input=None if values is None else json.dumps(values),  # as YAML, Helm would take 1e3 for a number
             capture_output=True,
             text=True,
             timeout=PATIENCE,

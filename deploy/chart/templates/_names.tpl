@@ -1,5 +1,7 @@
+{{- /* As everywhere: the release's name, with the chart's (or its alias in another chart) unless that stands in it. */ -}}
 {{- define "rotator.name" -}}
-{{ .Values.nameOverride | default .Release.Name }}
+{{- $both := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) }}
+{{- .Values.nameOverride | default ($both | trunc 52 | trimSuffix "-") }}
 {{- end }}
 
 {{- define "rotator.namespace" -}}
@@ -7,12 +9,15 @@
 {{- end }}
 
 {{- define "rotator.serviceAccount" -}}
-{{ .Values.serviceAccount.name | default (include "rotator.name" .) }}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
+{{- fail "serviceAccount: create is false; name the one that is there" }}
+{{- end }}
+{{- .Values.serviceAccount.name | default (include "rotator.name" .) }}
 {{- end }}
 
 {{- define "rotator.selector" -}}
 app.kubernetes.io/name: rotator
-app.kubernetes.io/instance: {{ include "rotator.name" . }}
+app.kubernetes.io/instance: {{ include "rotator.name" . | quote }}
 {{- end }}
 
 {{- /* Of one object: those that all have, and .more of its own, which win. */ -}}
@@ -29,8 +34,8 @@ app.kubernetes.io/instance: {{ include "rotator.name" . }}
 {{- end }}
 
 {{- define "rotator.metadataAnd" -}}
-name: {{ include "rotator.name" .root }}
-namespace: {{ include "rotator.namespace" .root }}
+name: {{ include "rotator.name" .root | quote }}
+namespace: {{ include "rotator.namespace" .root | quote }}
 labels:
   {{- include "rotator.labelsAnd" . | nindent 2 }}
 {{- end }}
@@ -47,14 +52,12 @@ labels:
 {{- end }}
 
 {{- define "rotator.roleMetadata" -}}
-name: {{ include "rotator.role" .root }}
+name: {{ include "rotator.role" .root | quote }}
 {{- if ne .place "*" }}
-namespace: {{ .place }}
+namespace: {{ .place | quote }}
 {{- end }}
-{{- with .root.Values.commonLabels }}
 labels:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- include "rotator.labels" .root | nindent 2 }}
 {{- end }}
 
 {{- /* Whether a Lease decides who writes: unless the configuration says no. */ -}}

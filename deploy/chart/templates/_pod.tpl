@@ -1,6 +1,6 @@
 {{- /* What the Pods of both modes have in common, but for their container. */ -}}
 {{- define "rotator.pod" -}}
-serviceAccountName: {{ include "rotator.serviceAccount" . }}
+serviceAccountName: {{ include "rotator.serviceAccount" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
@@ -13,7 +13,7 @@ securityContext:
 volumes:
   - name: config
     configMap:
-      name: {{ include "rotator.name" . }}
+      name: {{ include "rotator.name" . | quote }}
   # What automount would bring, and nothing else: a token of an hour, the authority, and the namespace.
   - name: kubernetes
     projected:
@@ -45,10 +45,10 @@ volumes:
             expirationSeconds: 3600
         {{- end }}
   {{- end }}
-  {{- range .Values.secrets }}
-  - name: secret-{{ . }}
+  {{- range $number, $name := .Values.secrets }}
+  - name: secret-{{ $number }}
     secret:
-      secretName: {{ . }}
+      secretName: {{ $name | quote }}
   {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
@@ -70,20 +70,28 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
 {{- define "rotator.container" -}}
-image: {{ include "rotator.image" . }}
+image: {{ include "rotator.image" . | quote }}
 {{- with .Values.image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
+{{- $own := dict }}
+{{- range .Values.extraEnv }}
+  {{- $_ := set $own .name true }}
+{{- end }}
 env:
+  {{- if not (hasKey $own "ROTATOR_LOG_LEVEL") }}
   - name: ROTATOR_LOG_LEVEL
     value: {{ .Values.logLevel }}
+  {{- end }}
+  {{- if not (hasKey $own "ROTATOR_LOG_FORMAT") }}
   - name: ROTATOR_LOG_FORMAT
     value: {{ .Values.logFormat }}
+  {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -108,9 +116,9 @@ volumeMounts:
     mountPath: /var/run/tokens
     readOnly: true
   {{- end }}
-  {{- range .Values.secrets }}
-  - name: secret-{{ . }}
-    mountPath: /var/run/secrets/{{ . }}
+  {{- range $number, $name := .Values.secrets }}
+  - name: secret-{{ $number }}
+    mountPath: /var/run/secrets/{{ $name }}
     readOnly: true
   {{- end }}
   {{- with .Values.extraVolumeMounts }}

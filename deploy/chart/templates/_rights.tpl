@@ -158,10 +158,10 @@ right is a key "NAMESPACE/RESOURCE/NAME/VERB" of the dict .rights, where * is ev
 {{- end }}
 {{- end }}
 
-{{- /* The rules of .place: of .rights those there that no wider one implies, and one rule for all names treated alike. */ -}}
+{{- /* The rules for .there, rights of one place: but those that a wider one of .rights implies; one for all names alike. */ -}}
 {{- define "rotator.rules" -}}
 {{- $verbs := dict }}
-{{- range $right, $_ := .rights }}
+{{- range $right := .there }}
   {{- $part := splitList "/" $right }}
   {{- $place := index $part 0 }}
   {{- $resource := index $part 1 }}
@@ -172,7 +172,7 @@ right is a key "NAMESPACE/RESOURCE/NAME/VERB" of the dict .rights, where * is ev
     {{- $other := printf "%s/%s/%s/%s" (first $wider) $resource (last $wider) $verb }}
     {{- $implied = or $implied (and (ne $other $right) (hasKey $.rights $other)) }}
   {{- end }}
-  {{- if and (eq $place $.place) (not $implied) }}
+  {{- if not $implied }}
     {{- $key := printf "%s/%s" $resource $name }}
     {{- $_ := set $verbs $key (append (get $verbs $key | default list) $verb) }}
   {{- end }}
@@ -189,7 +189,7 @@ right is a key "NAMESPACE/RESOURCE/NAME/VERB" of the dict .rights, where * is ev
 - apiGroups: [{{ ternary "coordination.k8s.io" "\"\"" (eq (first $part) "leases") }}]
   resources: [{{ first $part }}]
   {{- if ne (first $names) "*" }}
-  resourceNames: [{{ join ", " $names }}]
+  resourceNames: {{ $names | toJson }}
   {{- end }}
   verbs: [{{ index $part 1 | splitList " " | join ", " }}]
 {{- end }}
