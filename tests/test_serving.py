@@ -275,7 +275,7 @@ def test_an_address_in_use_is_one_line(server: Server) -> None:
 
 def test_an_address_of_another_machine_is_one_line() -> None:
     """192.0.2.0/24 is nobody's (RFC 5737)."""
-    with pytest.raises(AddressUnusable, match=r"^health: 192.0.2.1:0 is no address of this machine; write 0.0.0.0 or"):
+    with pytest.raises(AddressUnusable, match=r"^health: 192.0.2.1:0 is no address of this machine; write \[::\] for"):
         Server("health", Address("192.0.2.1", 0), PAGES).start()
 
 

@@ -241,15 +241,24 @@ def test_an_upgrade_takes_rights_away_and_an_uninstallation_the_rest(site: Site)
         assert site.installation.secret(each)["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "rotator"
 
 
-def test_what_was_printed_is_deleted_by_the_same_words(site: Site) -> None:
-    """`rotator manifests | kubectl delete -f -`, after a pass; the Secret and the reference stay."""
+def test_what_was_printed_is_deleted_and_another_mode_comes_without_helm(site: Site) -> None:
+    """As deploy/README.md says it: `kubectl delete -f`, and what the other mode prints; Secret and reference stay."""
     (team,) = site.installation.add_namespaces("team-a")
-    objects = site.manifests(site.config('["team-*"]'), "cronjob")
-    rotator = site.pod("cronjob")
-    done = rotator.run("once")
+    kubectl = site.installation.controlplane.kubectl
+    first = site.manifests(site.config('["team-*"]'), "deployment")
+    with site.pod("deployment").start("run") as running:
+        eventually(lambda: running.events("pass.finished"), "the first sweep")
+        assert running.end() == 0
+    done = kubectl("delete", "-f", "-", text=yaml.safe_dump_all(first))
     assert done.returncode == 0, done.stderr
-    done = site.installation.controlplane.kubectl("delete", "-f", "-", text=yaml.safe_dump_all(objects))
+    assert site.left() == {f"Lease {ACCOUNT}"}
+    uid = site.installation.secret(team)["metadata"]["uid"]
+    second = site.manifests(site.config('["team-*"]'), "cronjob")
+    done = site.pod("cronjob").run("once")
     assert done.returncode == 0, done.stderr
-    assert site.left() == set()
+    assert site.installation.secret(team)["metadata"]["uid"] == uid
+    done = kubectl("delete", "-f", "-", text=yaml.safe_dump_all(second))
+    assert done.returncode == 0, done.stderr
+    assert site.left() == {f"Lease {ACCOUNT}"}
     assert site.installation.references(team) == [SECRET]
     assert set(site.installation.auths(team)) == {ECR, GAR, ACR}
