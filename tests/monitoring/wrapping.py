@@ -18,7 +18,7 @@ HEAD = """\
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
-  name: rotator
+  name: {}
   labels:
     app.kubernetes.io/name: rotator
 spec:
@@ -34,6 +34,7 @@ def files() -> dict[Path, str]:
     """Every file that is made, and what is to stand in it. A chart can read only what lies in its own folder."""
     copied = {each: each.read_text() for each in (RULES, RULES_OF_CRONJOB, DASHBOARD)}
     wrapped = {
-        prometheus_rule(each): HEAD.format(each.name) + indent(copied[each], "  ") for each in (RULES, RULES_OF_CRONJOB)
+        prometheus_rule(each): HEAD.format(each.name, name) + indent(copied[each], "  ")
+        for each, name in ((RULES, "rotator"), (RULES_OF_CRONJOB, "rotator-cronjob"))
     }
     return wrapped | {IN_THE_CHART / each.name: text for each, text in copied.items()}
