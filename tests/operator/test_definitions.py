@@ -15,10 +15,7 @@ from tests.waiting import eventually
 
 MONITORING = examples.DEPLOY / "monitoring"
 FILES = ("servicemonitor.yaml", "prometheusrule.yaml", "prometheusrule-cronjob.yaml")
-EVERYTHING = {
-    "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
-    "prometheusRule": {"enabled": True},
-}
+MONITORS = {"serviceMonitor": "ServiceMonitor", "podMonitor": "PodMonitor"}
 OF_THE_OPERATOR = "monitoring.coreos.com/v1"
 
 
@@ -52,15 +49,19 @@ def refusal(operated: ControlPlane, each: Object) -> str:
     return answer.headers.get("Warning", "") if answer.status == 201 else answer.message
 
 
+@pytest.mark.parametrize("monitor", MONITORS)
 @pytest.mark.parametrize("mode", ["deployment", "cronjob"])
-def test_the_operator_takes_what_the_chart_makes(operated: ControlPlane, namespace: str, helm: Helm, mode: str) -> None:
-    """Strictly, with every value of its own switched on."""
+def test_the_operator_takes_what_the_chart_makes(
+    operated: ControlPlane, namespace: str, helm: Helm, mode: str, monitor: str
+) -> None:
+    """Strictly, with its values switched on."""
     values = yaml.safe_load((examples.EXAMPLES / "gke" / "values.yaml").read_text())
-    made = helm.template({**values, **EVERYTHING, "mode": mode}, namespace=namespace)
+    switched_on = {"metrics": {monitor: {"enabled": True}}, "prometheusRule": {"enabled": True}}
+    made = helm.template({**values, **switched_on, "mode": mode}, namespace=namespace)
     its = [each for each in made if each["apiVersion"] == OF_THE_OPERATOR]
-    kinds = {"deployment": {"ServiceMonitor", "PodMonitor", "PrometheusRule"}, "cronjob": {"PrometheusRule"}}
-    assert {each["kind"] for each in its} == kinds[mode]
-    assert {each["kind"]: refusal(operated, each) for each in its} == dict.fromkeys(kinds[mode], "")
+    kinds = {"PrometheusRule"} | ({MONITORS[monitor]} if mode == "deployment" else set())
+    assert {each["kind"] for each in its} == kinds
+    assert {each["kind"]: refusal(operated, each) for each in its} == dict.fromkeys(kinds, "")
 
 
 @pytest.mark.parametrize("name", FILES)
