@@ -2,18 +2,18 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import urllib3
 
 from tests.apiclient import MERGE_PATCH
+from tests.beside import Beside
 from tests.controlplane.server import ControlPlane
 from tests.deploy.objects import Object
 from tests.processes import dying_with_us, end
@@ -64,8 +64,8 @@ class Running:
         return False
 
 
-class Pods:
-    """A context manager that starts and ends them beside the test. `outside` leads a process to the clouds."""
+class Pods(Beside):
+    """Starts and ends them. `outside` leads a process to the clouds."""
 
     def __init__(self, controlplane: ControlPlane, outside: Mapping[str, str], directory: Path) -> None:
         self._controlplane = controlplane
@@ -73,36 +73,22 @@ class Pods:
         self._directory = directory
         self._running: dict[str, Running] = {}
         self._told: dict[str, Object] = {}
-        self._stop = threading.Event()
-        self._defect: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="pods")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        super().__init__(self._look_at_pods, LOOK_EVERY)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
-        for each in self._running.values():
-            end(each.process)
-        if self._defect and not error:
-            raise self._defect
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            for each in self._running.values():
+                end(each.process)
 
     def running(self) -> list[Running]:
         """Those that are there now."""
         return list(self._running.values())
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(LOOK_EVERY):
-                self._look()
-        except BaseException as error:  # noqa: BLE001  (raised where the test ends)
-            self._defect = error
-
-    def _look(self) -> None:
+    def _look_at_pods(self) -> None:
         answer = self._controlplane.admin.get("/api/v1/pods", labelSelector="app.kubernetes.io/name=rotator")
         assert answer.status == 200, answer
         there = {pod["metadata"]["uid"]: pod for pod in answer.body["items"]}

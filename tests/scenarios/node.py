@@ -6,15 +6,14 @@ again later when none was accepted. What it then says stands in the Pod's status
 
 import base64
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rotator import keyring
 from rotator.errors import UnparsableSecret
 from tests.apiclient import MERGE_PATCH, Client
+from tests.beside import Beside
 
 LOOK_EVERY = 0.1
 """Seconds between looks at the Pods, and so between the tries for one Pod; a kubelet waits 10 and more."""
@@ -52,29 +51,15 @@ class Try:
     message: str
 
 
-class Node:
-    """A context manager: it runs beside the test, and tells what became of every Pod."""
+class Node(Beside):
+    """It tells what became of every Pod."""
 
     def __init__(self, client: Client, namespace: str, pull: Puller) -> None:
         self.tries: list[Try] = []
         self._client = client
         self._path = f"/api/v1/namespaces/{namespace}"
         self._pull = pull
-        self._stop = threading.Event()
-        self._defect: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="node")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._defect and not error:
-            raise self._defect
+        super().__init__(self._look_at_pods, LOOK_EVERY)
 
     def pods(self, account: str) -> dict[str, dict[str, Any]]:
         """The Pods of this ServiceAccount that there are now, by name."""
@@ -93,14 +78,10 @@ class Node:
         came = {each.pod for each in self.tries if each.ok}
         return {each.pod: each.message for each in self.tries if each.pod not in came}
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(LOOK_EVERY):
-                for pod in self._pods():
-                    if pod["status"]["phase"] == "Pending":
-                        self._start(pod)
-        except BaseException as error:  # noqa: BLE001  (raised where the test ends)
-            self._defect = error
+    def _look_at_pods(self) -> None:
+        for pod in self._pods():
+            if pod["status"]["phase"] == "Pending":
+                self._start(pod)
 
     def _pods(self) -> list[dict[str, Any]]:
         answer = self._client.get(f"{self._path}/pods")
