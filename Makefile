@@ -16,6 +16,9 @@ test: $(VENV)/ready  ## run all tests
 	@$(BIN)/python -m tests.operator --where-possible
 	$(BIN)/pytest -n auto --dist worksteal
 
+newer: $(VENV)/ready  ## run the tests of processes, TLS and the log on another Python (PYTHON=python3.13 VENV=.venv-3.13)
+	$(BIN)/pytest -n auto --dist worksteal tests/test_logs.py tests/cluster tests/commands tests/daemon tests/providers
+
 playground: controlplane  ## open a shell on a real API server among emulated clouds, to follow docs/quickstart.md in
 	@$(BIN)/python -m tests.deploy.playground
 
@@ -73,4 +76,4 @@ $(VENV)/ready: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test playground soak bench controlplane examples monitoring lint sbom audit lock clean
+.PHONY: help demo test newer playground soak bench controlplane examples monitoring lint sbom audit lock clean

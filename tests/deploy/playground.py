@@ -53,8 +53,10 @@ class Playground:
 
 
 @contextmanager
-def playground(controlplane: ControlPlane, net: Internet, folder: Path) -> Iterator[Playground]:
-    """One in this folder, whose Pods run until it ends. `controlplane` and `net` are running."""
+def playground(
+    controlplane: ControlPlane, net: Internet, folder: Path, namespace: str | None = None
+) -> Iterator[Playground]:
+    """One in this folder. `controlplane` and `net` are running; rotator's Pods run in one namespace, or in all."""
     outside = {"PATH": os.environ["PATH"], **net.environment(), **identities(net, folder)}
     programs = folder / "bin"
     programs.mkdir()
@@ -67,7 +69,7 @@ def playground(controlplane: ControlPlane, net: Internet, folder: Path) -> Itera
     (folder / "config.yaml").write_text(CONFIG)
     kubeconfig = controlplane.kubeconfig(folder / "kubeconfig")
     shell = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
-    with Pods(controlplane, outside, folder / "pods") as pods:
+    with Pods(controlplane, outside, folder / "pods", namespace) as pods:
         yield Playground(folder, outside | shell, pods)
 
 

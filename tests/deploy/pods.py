@@ -65,10 +65,13 @@ class Running:
 
 
 class Pods(Beside):
-    """Starts and ends them. `outside` leads a process to the clouds."""
+    """Starts and ends those of one namespace, or of all. `outside` leads a process to the clouds."""
 
-    def __init__(self, controlplane: ControlPlane, outside: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self, controlplane: ControlPlane, outside: Mapping[str, str], directory: Path, namespace: str | None
+    ) -> None:
         self._controlplane = controlplane
+        self._path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
         self._outside = outside
         self._directory = directory
         self._running: dict[str, Running] = {}
@@ -89,7 +92,7 @@ class Pods(Beside):
         return list(self._running.values())
 
     def _look_at_pods(self) -> None:
-        answer = self._controlplane.admin.get("/api/v1/pods", labelSelector="app.kubernetes.io/name=rotator")
+        answer = self._controlplane.admin.get(self._path, labelSelector="app.kubernetes.io/name=rotator")
         assert answer.status == 200, answer
         there = {pod["metadata"]["uid"]: pod for pod in answer.body["items"]}
         for uid in self._running.keys() - there.keys():
@@ -105,7 +108,7 @@ class Pods(Beside):
         """With the variables, the configuration and the ServiceAccount that its Pod has, and any free ports."""
         (container,) = pod["spec"]["containers"]
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        home = self._directory / name
+        home = self._directory / f"{namespace}.{name}"
         files, log = home / "rotator", home / "log"
         files.mkdir(parents=True)
         self._project(pod, files)

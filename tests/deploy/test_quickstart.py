@@ -26,7 +26,7 @@ CHECK, MANIFESTS, CHART, LOOKS = (
 def reader(controlplane: ControlPlane, helm: Helm, tmp_path: Path) -> Iterator[Playground]:
     """One with a cluster in which `team-a` has its ServiceAccount; what the page makes is gone afterwards."""
     del helm  # it is here
-    with Internet() as net, playground(controlplane, net, tmp_path) as ground:
+    with Internet() as net, playground(controlplane, net, tmp_path, "rotator") as ground:
         add_team(controlplane, "team-a")
         yield ground
 
