@@ -1,5 +1,6 @@
 """docs/quickstart.md, word for word: a reader's shell on the real cluster, where what it installs is run."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rotator.sandbox.internet import Internet
-from tests.controlplane.server import ControlPlane
-from tests.deploy.playground import CLUSTER, Playground, add_team, playground
+from tests.controlplane.server import ISSUER, ControlPlane
+from tests.deploy.playground import CLUSTER, PAGE, Playground, add_team, playground
 from tests.helm.fixtures import Helm
 from tests.outside import SECRET
 from tests.program import run_on_terminal
@@ -63,6 +64,14 @@ def test_the_plan_can_be_seen_before_anything_is_there(reader: Playground) -> No
     code, planned = run_on_terminal(shlex.split(check)[1:], environment, reader.folder)
     assert code == 0
     assert "1 Secret to write, 1 reference to attach" in planned
+
+
+def test_a_cluster_tells_its_issuer_and_its_keys(reader: Playground) -> None:
+    """Which a cloud has to trust: the commands for a cluster of one's own."""
+    (issuer,) = re.findall(r"^ISSUER=\$\(kubectl .*\)$", PAGE, re.MULTILINE)
+    assert typed(reader, f"{issuer}; echo $ISSUER").strip() == ISSUER
+    (keys,) = re.findall(r"`(kubectl get --raw /openid[^`]*)`", PAGE)
+    assert json.loads(typed(reader, keys))["keys"]
 
 
 @pytest.mark.parametrize("way", [MANIFESTS, CHART], ids=["manifests", "chart"])
