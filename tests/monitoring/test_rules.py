@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rotator import manifests
+from rotator.model import State
 from tests.build import config
 from tests.monitoring.expressions import OF_THE_TARGET, exposed, faults, of_kube_state_metrics
 from tests.monitoring.promtool import promtool
@@ -75,9 +76,24 @@ def test_each_alert_rings_when_it_should_and_not_before(rules: Rules) -> None:
 @each_file
 def test_each_alert_is_seen_ringing_and_silent(rules: Rules) -> None:
     """An alert without such a case could ring always, or never."""
-    checks = [check for case in yaml.safe_load(rules.cases.read_text())["tests"] for check in case["alert_rule_test"]]
+    cases = yaml.safe_load(rules.cases.read_text())["tests"]
+    checks = [check for case in cases for check in case.get("alert_rule_test", ())]
     assert {check["alertname"] for check in checks if check.get("exp_alerts")} == set(rules.names)
     assert {check["alertname"] for check in checks if not check.get("exp_alerts")} == set(rules.names)
+
+
+def test_each_state_of_an_object_is_seen_ringing_or_silent() -> None:
+    """The cases say which, so that a new one is not overlooked."""
+    series = re.findall(r"rotator_objects{.*}", OF_DEPLOYMENT.cases.read_text())
+    assert {state for each in series for state in re.findall(r'\bstate="(\w+)"', each)} == set(State)
+
+
+@pytest.mark.parametrize(("alert", "rules"), ALERTS)
+def test_an_alert_takes_replicas_together_and_installations_apart(alert: dict[str, Any], rules: Rules) -> None:
+    """Wherever its expression groups or joins: by all that tells installations apart, and by nothing of a replica."""
+    groups = re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", alert["expr"])
+    assert all(OF_THE_TARGET & set(re.findall(r"\w+", each)) == rules.labels for each in groups)
+    assert groups or alert["expr"].startswith("absent(")
 
 
 @pytest.mark.parametrize(("alert", "rules"), ALERTS)
@@ -87,14 +103,13 @@ def test_an_alert_asks_for_what_there_is(alert: dict[str, Any], rules: Rules, sc
     assert list(faults(alert["expr"], said)) == []
 
 
-@pytest.mark.parametrize(("alert", "rules"), ALERTS)
-def test_the_words_of_an_alert_name_labels_that_it_has(alert: dict[str, Any], rules: Rules) -> None:
+@pytest.mark.parametrize("alert", OF_DEPLOYMENT.alerts + OF_CRONJOB.alerts, ids=lambda alert: str(alert["alert"]))
+def test_the_words_of_an_alert_name_labels_that_it_has(alert: dict[str, Any]) -> None:
     """Those that its expression groups by, or that what is absent would have: another leaves a hole in the text."""
     kept = re.search(r"\bby \(([^)]*)\)", alert["expr"])
     labels = set(re.findall(r"\w+", kept[1])) if kept else set(re.findall(r'(\w+)="', alert["expr"]))
     words = re.sub(r"{{ with .*? }}.*?{{ end }}", "", " ".join(alert["annotations"].values()))
     assert set(re.findall(r"\$labels\.(\w+)", words)) <= labels
-    assert kept is None or OF_THE_TARGET & labels == rules.labels
 
 
 def test_each_alert_has_a_paragraph_that_says_what_to_do() -> None:
