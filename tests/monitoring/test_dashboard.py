@@ -99,6 +99,24 @@ def test_legends_name_labels_that_the_series_have() -> None:
         assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= labels, panel["title"]
 
 
+@pytest.mark.parametrize(
+    "panel", [panel for panel in PANELS if "targets" in panel], ids=lambda panel: str(panel["title"])
+)
+def test_a_panel_shows_what_it_measures_in_the_unit_of_its_metrics(panel: dict[str, Any]) -> None:
+    """An hour that is left reads as 3.6 seconds where somebody chose milliseconds, and a point in time as 56 years."""
+    expressions = [target["expr"] for target in panel["targets"]]
+    assert {panel["fieldConfig"]["defaults"]["unit"]} == {_unit(expression) for expression in expressions}
+    axis = panel["options"].get("yAxis", {})
+    assert axis.get("unit", _unit(expressions[0])) == _unit(expressions[0])
+    assert all("time()" in expression for expression in expressions if "_timestamp_seconds" in expression)
+
+
+def _unit(expression: str) -> str:
+    """As Grafana names it. The bounds of a histogram's buckets are seconds; seconds that are counted are cores."""
+    (measured,) = {selector.name.removesuffix("_bucket").rpartition("_")[2] for selector in selectors(expression)}
+    return "percentunit" if " / " in expression else {"seconds": "s", "bytes": "bytes"}.get(measured, "short")
+
+
 def test_panels_lie_side_by_side_under_their_rows() -> None:
     """None overlaps another or leaves the grid, and none stands above the first row."""
     taken: set[tuple[int, int]] = set()
