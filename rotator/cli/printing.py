@@ -133,16 +133,20 @@ def print_manifests(
     content = configuration.read(config_file)
     config = configuration.parse(content, str(config_file))
     wanted = manifests.Wanted(files=_beside(files), **others)
-    if wanted.mode == "cronjob" and len(wanted.name) > manifests.LONGEST_CRON_JOB:
-        msg = f"--name: a CronJob's has {manifests.LONGEST_CRON_JOB} characters at most"
-        raise click.UsageError(msg)
-    if repeated := [name for name, count in Counter(wanted.secrets).items() if count > 1]:
-        msg = f"--secret: {repeated[0]} is given twice; leave one out"
-        raise click.UsageError(msg)
+    if problem := _misfit(wanted):
+        raise click.UsageError(problem)
     if wanted.image == manifests.Wanted().image:
         say(f"the image {wanted.image} is in no registry: unless it is on the nodes, name yours with --image")
     with output_named():
         click.echo(manifests.text(manifests.manifests(config, content, wanted)), nl=False)
+
+
+def _misfit(wanted: manifests.Wanted) -> str:
+    """Which options do not go together; empty where all do."""
+    if not wanted.runs and len(wanted.name) > manifests.LONGEST_CRON_JOB:
+        return f"--name: a CronJob's has {manifests.LONGEST_CRON_JOB} characters at most"
+    repeated = (f"--secret: {name} is given twice" for name, count in Counter(wanted.secrets).items() if count > 1)
+    return next(repeated, "")
 
 
 def _beside(paths: Sequence[Path]) -> dict[str, str]:

@@ -433,6 +433,7 @@ MISTAKES: list[tuple[Object, str]] = [
     ({**VALUES, "commonLabels": {"app.kubernetes.io/name": "other"}}, "commonLabels/app.kubernetes.io~1name"),
     ({**VALUES, "podLabels": {"app.kubernetes.io/instance": "other"}}, "podLabels/app.kubernetes.io~1instance"),
     ({**VALUES, "files": {"config.yaml": ""}}, "files/config.yaml"),
+    ({**VALUES, "nameOverride": "n" * 53}, "nameOverride"),
     ({**VALUES, "files": {"a b": ""}}, "a b"),
     ({**VALUES, "files": {"..data": ""}}, "..data"),
     ({**VALUES, "tokens": {"../x": "y"}}, "../x"),
