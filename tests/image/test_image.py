@@ -1,19 +1,24 @@
 """The image: built as its Dockerfile says, and run as its user on a tree in which nothing can be written."""
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
 
 from rotator import __version__
-from rotator.manifests import USER, Wanted
+from rotator.manifests import USER, Wanted, manifests
+from tests.build import config
 from tests.commands.shell import TEAMS, Shell, shell_on
 from tests.image.dockerfile import DOCKERFILE, REPOSITORY, Image, built, instructions
 from tests.outside import SECRET
@@ -21,6 +26,10 @@ from tests.waiting import PATIENCE, eventually
 
 HOW_TO_GET_IT = "install one that other users may run, as the Debian package python3-venv brings it"
 AS_ROOT = os.geteuid() == 0
+ITS_USER: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []} if AS_ROOT else {}
+"""Who the image says, where we may be somebody else."""
+
+REVISION = "5ca1ab1e" * 5
 
 
 def base_python() -> Path | None:
@@ -54,7 +63,7 @@ def image(directory: Path) -> Image:
     python = base_python()
     if python is None:
         pytest.skip(f"no Python for another user: {HOW_TO_GET_IT}")
-    return built(directory, python)
+    return built(directory, python, VERSION=__version__, REVISION=REVISION)
 
 
 @pytest.fixture
@@ -71,19 +80,15 @@ def started(image: Image, outside: Shell, *words: str) -> Iterator["subprocess.P
     authority = Path(outside.environment["REQUESTS_CA_BUNDLE"]).parent
     for each in (outside.directory, *outside.directory.rglob("*"), authority, *authority.rglob("*")):
         each.chmod(0o755 if each.is_dir() else 0o644)
-    user = USER if AS_ROOT else None
-    environment = outside.environment | image.environment
-    process = subprocess.Popen(  # noqa: S603  (our own program)
-        [str(image.path("/opt/rotator/bin") / image.entrypoint[0]), *(words or image.command)],
-        env=environment,
+    process = subprocess.Popen(  # noqa: S603  (our own program, found by the PATH of the image)
+        [*image.entrypoint, *(words or image.command)],
+        env=outside.environment | image.environment,
         cwd=image.path(image.workdir),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        user=user,
-        group=user,
-        extra_groups=[] if AS_ROOT else None,
+        **ITS_USER,
     )
     try:
         yield process
@@ -116,7 +121,7 @@ def _owner(path: Path) -> int | None:
 
 
 def test_a_pass_runs_where_nothing_can_be_written(image: Image, shell: Shell) -> None:
-    """The real SDKs too: every Secret is there, the tree is as it was, and its user could not have changed it."""
+    """The real SDKs too: every Secret is there, and the tree is as it was."""
     before, others = state(image), left_behind(image)
     with started(image, shell, "once") as process:
         out, _ = process.communicate(timeout=PATIENCE)
@@ -124,9 +129,23 @@ def test_a_pass_runs_where_nothing_can_be_written(image: Image, shell: Shell) ->
     assert all(shell.api.store.get("secrets", team, SECRET) for team in TEAMS)
     assert state(image) == before
     assert left_behind(image) <= others
-    if AS_ROOT:
-        refused = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "test", "-w"]
-        assert subprocess.run([*refused, image.path("/opt/rotator/lib")], check=False).returncode == 1  # noqa: S603
+
+
+def test_its_user_can_change_nothing_of_it(image: Image) -> None:
+    """By no mode, and as no owner, who may change modes; but for /tmp, where its HOME and its working directory are."""
+    but_for = image.path("/tmp")  # noqa: S108  (of the image)
+    searched = f"find {image.root} -path {but_for} -prune -o ! -type l ( -writable -o -user {USER} ) -print"
+    found = subprocess.run(  # noqa: S603  (a fixed program)
+        searched.split(),
+        capture_output=True,
+        text=True,
+        check=False,
+        **ITS_USER,
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    at_home = ["/bin/sh", "-c", 'test -w "$HOME" && test -w .']
+    cwd = image.path(image.workdir)
+    assert subprocess.run(at_home, env=image.environment, cwd=cwd, check=False, **ITS_USER).returncode == 0  # noqa: S603
 
 
 def test_the_daemon_runs_and_ends(image: Image, shell: Shell) -> None:
@@ -140,19 +159,71 @@ def test_the_daemon_runs_and_ends(image: Image, shell: Shell) -> None:
 
 def test_everything_is_compiled(image: Image) -> None:
     """Else each start would compile it again, and a read-only file system keeps nothing: half the memory, too."""
-    sources = [path for path in image.path("/opt/rotator/lib").rglob("*.py") if "lib2to3" not in path.parts]
+    places = image.path("/opt/rotator/lib"), image.path("/usr/local/lib")
+    sources = [path for place in places for path in place.rglob("*.py") if "lib2to3" not in path.parts]
     without = [path for path in sources if not list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"))]
     assert len(sources) > 1000
+    assert any(path.is_relative_to(places[1]) for path in sources)
     assert [path for path in without if "tests" not in path.parts and "templates" not in path.parts] == []
 
 
 def test_only_what_the_lock_names_is_in_it(image: Image) -> None:
-    """And rotator: no pip, no compiler of wheels, nothing of the developers."""
+    """And rotator: no pip, no compiler of wheels, no source, nothing of the developers."""
     found = {path.name.split("-")[0].lower().replace("_", "-") for path in image.root.rglob("*.dist-info")}
     locked = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "locks/runtime.txt").read_text(), re.MULTILINE))
     assert found - {"rotator"} <= locked
     assert "rotator" in found
     assert found & {"pip", "hatchling", "pytest"} == set()
+    base = {image.path(place) for place in ("/tmp", "/usr")}  # noqa: S108  (of the image)
+    assert set(image.root.iterdir()) - base == {image.path("/opt")}
+    assert set(image.path("/opt").iterdir()) == {image.path("/opt/rotator")}
+
+
+def test_both_stages_are_of_one_slim_base() -> None:
+    """A release names one digest for both, and another Python would find no package; it is one that rotator is for."""
+    read = list(instructions(DOCKERFILE.read_text()))
+    assert [rest.split()[0] for name, rest in read if name == "FROM"] == ["${BASE}", "${BASE}"]
+    base = dict(rest.split("=") for name, rest in read if name == "ARG")["BASE"]
+    version = re.fullmatch(r"docker\.io/library/python:(3\.\d+)-slim-[a-z]+", base)
+    assert version, base
+    known = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["classifiers"]
+    assert f"Programming Language :: Python :: {version[1]}" in known
+
+
+@pytest.mark.parametrize("lock", ["build", "runtime"])
+def test_a_package_without_its_hash_is_refused(tmp_path: Path, lock: str) -> None:
+    """By what installs from this lock file: pip alone asks for every hash only where a line has one."""
+    with ZipFile(tmp_path / "one-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("one-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: one\nVersion: 1\n")
+        wheel.writestr("one-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("one-1.dist-info/RECORD", "")
+    known = hashlib.sha256((tmp_path / "one-1-py3-none-any.whl").read_bytes()).hexdigest()
+    steps = [
+        step for name, rest in instructions(DOCKERFILE.read_text()) if name == "RUN" for step in rest.split(" && ")
+    ]
+    (step,) = (step for step in steps if f"-r locks/{lock}.txt" in step)
+    words = re.sub(r"^python -m pip (--python \S+ )?install", "-m pip install --dry-run --no-index -f .", step).split()
+    (tmp_path / "locks").mkdir()
+
+    def installed(line: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "locks" / f"{lock}.txt").write_text(line)
+        return subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert installed(f"one==1 --hash=sha256:{known}").returncode == 0
+    refused = installed("one==1")
+    assert refused.returncode == 1
+    assert "Hashes are required" in refused.stderr
+
+
+def test_it_says_what_it_is_and_where_it_is_asked(image: Image) -> None:
+    """Version and revision, as they were given to the build; and the ports that the Pod names."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    said = {name.removeprefix("org.opencontainers.image."): text for name, text in image.labels.items()}
+    assert (said["title"], said["licenses"]) == (project["name"], project["license"])
+    assert (said["version"], said["revision"]) == (__version__, REVISION)
+    (deployment,) = (each for each in manifests(config(), "", Wanted()) if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert image.ports == {port["containerPort"] for port in container["ports"]}
 
 
 def test_the_last_instructions_are_what_a_policy_engine_asks_for() -> None:
