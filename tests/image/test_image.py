@@ -30,6 +30,8 @@ ITS_USER: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []} if 
 """Who the image says, where we may be somebody else."""
 
 REVISION = "5ca1ab1e" * 5
+UNCHECKED = 0b01
+"""The flags of bytecode that goes by the hash of its source and is believed unseen (PEP 552)."""
 
 
 def base_python() -> Path | None:
@@ -165,6 +167,12 @@ def test_everything_is_compiled(image: Image) -> None:
     assert len(sources) > 1000
     assert any(path.is_relative_to(places[1]) for path in sources)
     assert [path for path in without if "tests" not in path.parts and "templates" not in path.parts] == []
+
+
+def test_bytecode_holds_no_clock_and_is_believed(image: Image) -> None:
+    """So that an image is the same when it is built again, and a start reads no source."""
+    flags = {path: int.from_bytes(path.read_bytes()[4:8], "little") for path in image.root.rglob("*.pyc")}
+    assert {str(path) for path, each in flags.items() if each != UNCHECKED} == set()
 
 
 def test_only_what_the_lock_names_is_in_it(image: Image) -> None:
