@@ -51,14 +51,14 @@ def _said(package: tuple[str, set[str]] | None) -> str:
     return f"{package[0]} with {len(package[1])} hashes" if package else "nothing"
 
 
-def write(path: Path) -> None:
+def write(path: Path, lock: Path = RUNTIME) -> None:
     """Write it, valid by its schema, and the same from the same lock file.
 
     Raises CalledProcessError, or ValueError where it differs from the lock file after all.
     """
     words = (
         "requirements",
-        str(RUNTIME),
+        str(lock),
         "--pyproject",
         str(REPOSITORY / "pyproject.toml"),
         "--mc-type",
@@ -69,5 +69,5 @@ def write(path: Path) -> None:
     subprocess.run(  # noqa: S603  (a program of our own environment)
         [program, *words, *form, "--output-file", str(path)], check=True, capture_output=True, text=True
     )
-    if found := differences(json.loads(path.read_text()), locked(RUNTIME)):
+    if found := differences(json.loads(path.read_text()), locked(lock)):
         raise ValueError("\n".join(found))

@@ -58,6 +58,26 @@ def test_the_bill_of_materials_names_every_package(tmp_path: Path) -> None:
     assert (bill["specVersion"], bill["metadata"]["component"]["name"]) == ("1.6", "rotator")
 
 
+def test_make_sbom_writes_it(tmp_path: Path) -> None:
+    """By the Makefile, where it says, and the same that is held here."""
+    makefile, programs = REPOSITORY / "Makefile", Path(sys.executable).parent
+    words = ["make", "-f", str(makefile), "-o", ".venv/ready", f"BIN={programs}", "sbom"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # who runs us may be make
+    environment = kept | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True)  # noqa: S603  (our own Makefile)
+    write(tmp_path / "held.json")
+    assert (tmp_path / "dist" / "rotator.cdx.json").read_bytes() == (tmp_path / "held.json").read_bytes()
+
+
+def test_a_bill_of_materials_that_is_not_valid_is_refused(tmp_path: Path) -> None:
+    """By the schema of CycloneDX, which knows how long a hash is."""
+    lock = tmp_path / "lock.txt"
+    lock.write_text("one==1 \\\n    --hash=sha256:abc\n")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        write(tmp_path / "bill.json", lock)
+    assert "schema-invalid" in refused.value.stderr
+
+
 @pytest.mark.parametrize("fault", ["missing", "added", "version", "hash"])
 def test_a_bill_of_materials_that_is_not_of_the_lock_file_is_refused(tmp_path: Path, fault: str) -> None:
     """By the name of the package that differs."""
