@@ -60,6 +60,13 @@ class Contests:
         with self._lock:
             return self._clock() < self._paused_until.get(subject, 0.0)
 
+    def rest(self, namespace: str) -> timedelta:
+        """How long until the first of those there that are left alone may be repaired again; 0: none is left alone."""
+        with self._lock:
+            now = self._clock()
+            ends = [end for subject, end in self._paused_until.items() if subject.namespace == namespace and end > now]
+            return timedelta(seconds=min(ends, default=now) - now)
+
     def _forget(self, now: float) -> None:
         """Drop what was repaired too long ago to count: objects come and go, and this must not grow."""
         gone = now - WINDOW.total_seconds()

@@ -49,6 +49,25 @@ def test_an_object_is_paused_until_its_pause_is_over() -> None:
     assert not contests.is_paused(OURS)
 
 
+def test_a_namespace_rests_until_the_first_pause_in_it_is_over() -> None:
+    """Then the object may be looked at again; where nothing is left alone there is nothing to wait for."""
+    clock = Clock()
+    contests = Contests(clock)
+    assert contests.rest("team-a") == timedelta(0)
+    for _ in range(FREE + 1):
+        contests.note(OURS)
+    second = Subject(Kind.SECRET, "team-a", "worker-pull")
+    for _ in range(FREE):
+        contests.note(second)
+    clock.now += 0.5
+    assert contests.rest("team-a") == timedelta(seconds=1.5)
+    assert contests.rest("team-b") == timedelta(0)
+    clock.now += 1.5
+    assert contests.rest("team-a") == timedelta(seconds=2)
+    clock.now += 2
+    assert contests.rest("team-a") == timedelta(0)
+
+
 def test_what_is_at_stake_is_known_before_the_repair_that_is_paused() -> None:
     """The repair takes the fields from whoever changed them, so who that is must be asked before."""
     clock = Clock()

@@ -204,7 +204,11 @@ class Duty:
         loop.rest()
         while (work := self._queue.take()) is not None:
             loop.beat()
-            self._queue.done(work.key, failed=not self._is_healed(work))
+            healed = self._is_healed(work)
+            # What was heard meanwhile may be due before a pause is over, and has taken its place in the queue then.
+            if rest := self.contests.rest(work.key):
+                self._queue.add(work.key, rest)
+            self._queue.done(work.key, failed=not healed)
             loop.rest()
 
     def _is_healed(self, work: Work) -> bool:
@@ -228,7 +232,7 @@ class Duty:
         return rivals
 
     def _note_repairs(self, report: Report, rivals: Mapping[Subject, Sequence[str]]) -> None:
-        """Leave what is changed back again and again alone for a while; then look at its namespace again."""
+        """Leave what is changed back again and again alone for a while."""
         for result in report.results:
             if result.outcome in {Outcome.WRITTEN, Outcome.ATTACHED}:
                 subject = result.change.subject
@@ -239,7 +243,6 @@ class Duty:
                     said = {"managers": list(managers) or ["unknown"], "next_attempt_in_s": pause.total_seconds()}
                     log.warning("object.contested", **fields, **said)
                     self._witnesses.contested(result.change, managers)
-                    self._queue.add(subject.namespace, pause)
 
     def _resync(self) -> None:
         """A watch has lost its thread."""

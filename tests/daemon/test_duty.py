@@ -11,9 +11,11 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from rotator.clock import utc_now
+from rotator.contests import FREE, Contests
 from rotator.daemon.duty import MOST_WATCHES, Duty
 from rotator.health import Health
 from rotator.model import DATA_KEY as KEY
+from rotator.model import Subject
 from rotator.rotation import Rotation
 from rotator.sandbox.apiserver import Call
 from rotator.sandbox.faults import Fault
@@ -25,10 +27,13 @@ from tests.waiting import wait_until
 
 @contextmanager
 def on_duty(
-    rotation: Rotation, leads: Callable[[], bool] = lambda: True, health: Health | None = None
+    rotation: Rotation,
+    leads: Callable[[], bool] = lambda: True,
+    health: Health | None = None,
+    contests: Contests | None = None,
 ) -> Iterator[Duty]:
     """The rotation at work."""
-    duty = Duty(rotation, utc_now, leads=leads, health=health)
+    duty = Duty(rotation, utc_now, leads=leads, health=health, contests=contests)
     duty.begin()
     try:
         yield duty
@@ -335,6 +340,47 @@ def test_a_war_over_an_object_is_fought_ever_less_often(world: World) -> None:
         assert wait_until(lambda: world.references("team-a") == [SECRET], 30)
     attached = [event for event in events if event["event"] == "reference.attached" and event["namespace"] == "team-a"]
     assert len(attached) <= 6
+
+
+class Witnessed(Contests):
+    """Lets something happen after the repair that is one too many, and before its object is left alone."""
+
+    def __init__(self, happen: Callable[[], None]) -> None:
+        super().__init__(time.monotonic)
+        self._happen = happen
+        self._noted = 0
+
+    def note(self, subject: Subject) -> timedelta:
+        """As ever, but for that."""
+        self._noted += 1
+        if self._noted == FREE:
+            self._happen()
+        return super().note(subject)
+
+
+def test_what_is_taken_away_while_its_repair_is_noted_comes_back_after_the_pause(world: World) -> None:
+    """It is heard before the pause began, so the pass that it asks for comes within it, and must not be the last."""
+    world.add_namespaces("team-a")
+    world.configure(ECR_ONLY + "renewal: {sweep: 1h}\n")
+    waiting: list[int] = []
+
+    def take_away() -> None:
+        world.api.store.change("serviceaccounts", "team-a", "workers", lambda account: account.pop("imagePullSecrets"))
+
+    def take_away_in_between() -> None:
+        take_away()
+        assert wait_until(lambda: duty.depth == 1, 30)
+        waiting.append(duty.depth)
+
+    contests = Witnessed(take_away_in_between)
+    with capture_logs() as events, on_duty(world.rotation(), contests=contests) as duty:
+        assert wait_until(lambda: sweeps(events) == 1, 30)
+        for _ in range(FREE):
+            assert wait_until(lambda: world.references("team-a") == [SECRET], 30)
+            take_away()
+        assert wait_until(lambda: waiting == [1], 30)
+        assert wait_until(lambda: world.references("team-a") == [SECRET], 10)
+    assert pauses(events) == [2, 4]
 
 
 def test_a_war_names_the_other_field_manager(world: World) -> None:
