@@ -4,6 +4,7 @@
 the same objects; a test compares the two. The namespace itself is the user's.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,16 @@ def manifests(config: Config, content: str, wanted: Wanted) -> list[Manifest]:
         _network_policy(wanted),
         *(_running(config, wanted) if wanted.runs else [_cron_job(wanted)]),
     ]
+
+
+def unmounted(content: str, wanted: Wanted) -> list[str]:
+    """Paths in the Pod that the configuration, a file or a variable names, and that nothing is mounted at."""
+    named = " ".join((content, *wanted.files.values(), *wanted.variables.values()))
+    there = {f"{FILES}/{name}" for name in ("config.yaml", *wanted.files)} | {
+        f"{TOKENS}/{name}" for name in wanted.tokens
+    }
+    found = re.findall(rf"(?:{FILES}|{TOKENS})/[A-Za-z0-9_.-]+", named)
+    return [path for path in dict.fromkeys(found) if path not in there]
 
 
 def text(objects: Sequence[Manifest]) -> str:
@@ -283,8 +294,8 @@ _PURPOSES = {
     "ServiceAccount": "Who rotator is, to this cluster and to clouds that trust it. The webhooks of EKS (IRSA, Pod "
     "Identity) and AKS add a token of their own, and its variables, to Pods of a ServiceAccount that they know.",
     "ConfigMap": "The configuration. The Deployment follows its changes without a restart.",
-    "NetworkPolicy": "In: Prometheus and the kubelet. Out: names, the API server, clouds and registries, and where "
-    "clouds hand out identities.",
+    "NetworkPolicy": "In: metrics and probes, for Prometheus and the kubelet, wherever they are. Out: names, the API "
+    "server, clouds and registries, and where clouds hand out identities.",
     "Deployment": "With a Lease one replica works and the other stands by, ready to take over.",
     "CronJob": "One pass each time, and never two at once.",
     "PodDisruptionBudget": "A drained node takes one replica at a time.",

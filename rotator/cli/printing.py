@@ -137,6 +137,9 @@ def print_manifests(
         raise click.UsageError(problem)
     if wanted.image == manifests.Wanted().image:
         say(f"the image {wanted.image} is in no registry: unless it is on the nodes, name yours with --image")
+    for path in manifests.unmounted(content, wanted):
+        option = "--token" if path.startswith(manifests.TOKENS) else "--file"
+        say(f"{path} is named, and nothing is mounted there: give it with {option}")
     with output_named():
         click.echo(manifests.text(manifests.manifests(config, content, wanted)), nl=False)
 

@@ -41,6 +41,23 @@ def test_a_variable_counts_before_the_programs_own(shell: Shell) -> None:
     ]
 
 
+def test_what_nothing_is_mounted_at_is_named(shell: Shell) -> None:
+    """A file, a token and a variable's path that an option was forgotten for; none of those that are given."""
+    google = "{hosts: [europe-west1-docker.pkg.dev], credentialsFile: /etc/rotator/federation.json}"
+    config = f"registries: [{{name: images, gar: {google}}}]\npullSecrets:\n"
+    shell.configure(config + "  - {name: pull, registries: [images], namespaces: {names: [team-a]}}\n")
+    (shell.directory / "federation.json").write_text('{"credential_source": {"file": "/var/run/tokens/google"}}')
+    words = ("manifests", "--image", "r:1", "--env", "AWS_WEB_IDENTITY_TOKEN_FILE=/var/run/tokens/aws")
+    said = shell.run(*words).stderr
+    assert [line.split()[1] for line in said.splitlines()] == ["/etc/rotator/federation.json", "/var/run/tokens/aws"]
+    assert "give it with --file" in said
+    assert "give it with --token" in said
+    given = ("--file", "federation.json", "--token", "aws=sts.amazonaws.com")
+    said = shell.run(*words, *given).stderr
+    assert [line.split()[1] for line in said.splitlines()] == ["/var/run/tokens/google"]
+    assert shell.run(*words, *given, "--token", "google=x").stderr == ""
+
+
 def test_every_option_arrives_in_the_manifests(shell: Shell) -> None:
     """Each of them once, in the mode that has the most of them."""
     (shell.directory / "federation.json").write_text('{"type": "external_account"}')

@@ -29,6 +29,7 @@ PAGE = (ROOT / "docs" / "quickstart.md").read_text()
 CLUSTER = PAGE[PAGE.index("\n## The cluster\n") :]
 """The part of the page that needs no cloud."""
 
+(IMAGE,) = re.findall(r"^IMAGE=(\S+)$", PAGE, re.MULTILINE)
 (CONFIG,) = re.findall(r"```yaml\n(.*?)```", CLUSTER, re.DOTALL)
 
 PODS = ("cronjob-controller", "job-controller")
@@ -68,7 +69,12 @@ def playground(
     (folder / "deploy").symlink_to(ROOT / "deploy")
     (folder / "config.yaml").write_text(CONFIG)
     kubeconfig = controlplane.kubeconfig(folder / "kubeconfig")
-    shell = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
+    shell = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "KUBECONFIG": str(kubeconfig),
+        "IMAGE": IMAGE,
+    }
     with Pods(controlplane, outside, folder / "pods", namespace) as pods:
         yield Playground(folder, outside | shell, pods)
 

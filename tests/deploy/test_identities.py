@@ -22,7 +22,7 @@ from tests.program import ANY_PORTS
 ASSOCIATED = {"eks-pod-identity", "eks-other-account"}
 """On the side of AWS: nothing in the cluster says so."""
 
-POOL = "projects/123456789012/locations/global/workloadIdentityPools/clusters"
+POOL = "projects/987654321098/locations/global/workloadIdentityPools/clusters"
 
 
 class Pod:
