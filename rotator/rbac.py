@@ -194,7 +194,7 @@ def _role_and_binding(namespace: str | None, rights: Sequence[Right], subject: S
         {
             **head,
             "kind": f"{kind}Binding",
-            "metadata": {**metadata},
+            "metadata": dict(metadata),
             "roleRef": {"apiGroup": API, "kind": kind, "name": subject.role},
             "subjects": [account],
         },
